@@ -1,0 +1,132 @@
+//! Names for things: 32-byte ids and keys as distinct types.
+//!
+//! Every id in the protocol is 32 bytes, and mixing two kinds up would compile if they were plain
+//! arrays. Each kind is therefore a type of its own: no `Deref`, no arithmetic, a short [`Debug`]
+//! (eight hex digits) for logs and a full [`Display`](core::fmt::Display) that parses back.
+
+use core::fmt;
+use core::str::FromStr;
+
+/// The text given for an id was not 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseIdError;
+
+impl fmt::Display for ParseIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id is 64 hexadecimal digits")
+    }
+}
+
+impl core::error::Error for ParseIdError {}
+
+macro_rules! id_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            /// Length in bytes.
+            pub const LEN: usize = 32;
+
+            /// Wraps 32 bytes; no check is implied.
+            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+
+            /// Wraps a slice, or gives nothing if it is not 32 bytes long.
+            pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+                bytes.try_into().ok().map(Self)
+            }
+
+            /// The bytes.
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}(", stringify!($name))?;
+                for byte in &self.0[..4] {
+                    write!(f, "{byte:02x}")?;
+                }
+                f.write_str("…)")
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                // The precision cuts the text short: `{:.8}` prints eight digits.
+                let digits = f.precision().unwrap_or(64);
+                for byte in self.0.iter().take(digits.div_ceil(2)) {
+                    write!(f, "{byte:02x}")?;
+                }
+                Ok(())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIdError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                let bytes = data_encoding::HEXLOWER_PERMISSIVE
+                    .decode(text.as_bytes())
+                    .map_err(|_| ParseIdError)?;
+                Self::from_slice(&bytes).ok_or(ParseIdError)
+            }
+        }
+    };
+}
+
+id_type! {
+    /// The id of an entry: a hash over its exact bytes, signature included (ID-1).
+    EntryId
+}
+id_type! {
+    /// The id of a block: the plain BLAKE3-256 of its bytes.
+    BlockId
+}
+id_type! {
+    /// The id of a directory, derived from where and over what it was made (DIR-1).
+    DirId
+}
+id_type! {
+    /// The identity of a node on the network: its Ed25519 public key.
+    NodeId
+}
+id_type! {
+    /// The Ed25519 public key of an author of entries.
+    PublicKey
+}
+
+/// The content a write commits to: a hash, a length and the height of the block tree.
+///
+/// With `levels == 0` the root is the BLAKE3-256 of the content itself; above that it is the hash
+/// of a block that lists its children, `levels` steps above the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Content {
+    /// Hash of the root block.
+    pub root: BlockId,
+    /// Length of the whole content in bytes.
+    pub size: u64,
+    /// Height of the root above the content blocks.
+    pub levels: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::ToString;
+
+    #[test]
+    fn ids_print_short_and_parse_back() {
+        let id = EntryId::from_bytes([0xab; 32]);
+        assert_eq!(format!("{id:?}"), "EntryId(abababab…)");
+        assert_eq!(format!("{id:.8}"), "abababab");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!("ab".parse::<EntryId>(), Err(ParseIdError));
+        assert_eq!("zz".repeat(32).parse::<EntryId>(), Err(ParseIdError));
+    }
+}

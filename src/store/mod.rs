@@ -1,0 +1,221 @@
+//! Where a replica keeps its bytes: a few ordered tables, changed in atomic batches.
+//!
+//! The trait is small so that an application can bring its own store; `examples/custom_store.rs`
+//! is one. [`MemoryStore`] forgets everything with the process; the redb store (feature `redb`) is
+//! durable. Both pass the same conformance suite, and so must any other.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+/// The tables of a store. Keys are ordered bytewise within a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Table {
+    /// What kind of store this is: format version, hierarchy.
+    Meta,
+    /// Arrival number (8 bytes, big endian) to the bytes of an entry.
+    Entries,
+    /// Slot number to winner, where the rule of appending does not give it.
+    Winners,
+    /// Arrival numbers of entries that are admitted but not authorised.
+    Cut,
+    /// Contents that are complete here: root, size, levels.
+    Contents,
+    /// Block id to the bytes of the block.
+    Blocks,
+    /// Contents that are wanted and not here yet.
+    Wishes,
+}
+
+impl Table {
+    /// Every table, in the order of their definition.
+    pub const ALL: [Table; 7] = [
+        Table::Meta,
+        Table::Entries,
+        Table::Winners,
+        Table::Cut,
+        Table::Contents,
+        Table::Blocks,
+        Table::Wishes,
+    ];
+
+    /// The name a store keeps the table under; part of the format.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Entries => "entries",
+            Table::Winners => "winners",
+            Table::Cut => "cut",
+            Table::Contents => "contents",
+            Table::Blocks => "blocks",
+            Table::Wishes => "wishes",
+        }
+    }
+}
+
+/// When a commit survives a crash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Before the commit returns.
+    #[default]
+    Durable,
+    /// With the next durable commit or [`Store::flush`]; until then a crash may undo it whole.
+    Deferred,
+}
+
+/// One change of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The table it is in.
+    pub table: Table,
+    /// The key.
+    pub key: Bytes,
+    /// The new value, or nothing to remove the key.
+    pub value: Option<Bytes>,
+}
+
+/// Changes that happen together or not at all; a later change of the same key wins.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    changes: Vec<Change>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a key.
+    pub fn put(&mut self, table: Table, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.changes.push(Change { table, key: key.into(), value: Some(value.into()) });
+    }
+
+    /// Removes a key; removing what is not there is no error.
+    pub fn delete(&mut self, table: Table, key: impl Into<Bytes>) {
+        self.changes.push(Change { table, key: key.into(), value: None });
+    }
+
+    /// The changes in the order they were made.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Appends the changes of another batch.
+    pub fn append(&mut self, mut other: Batch) {
+        self.changes.append(&mut other.changes);
+    }
+}
+
+/// Counters of a store since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Commits, of either durability.
+    pub commits: u64,
+    /// Commits and flushes that waited for the disk.
+    pub durable_commits: u64,
+    /// Bytes of keys and values given to commits.
+    pub bytes_written: u64,
+}
+
+/// Why a store cannot do what was asked. Unless an arm says otherwise, nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process has the store open; `holder` says which, as far as is known.
+    Locked {
+        /// Who holds it: a process id, if it could be read.
+        holder: String,
+    },
+    /// The file is not a store of this kind, or was made by another program.
+    Foreign {
+        /// What was found.
+        what: String,
+    },
+    /// The store is damaged.
+    Corrupt {
+        /// What was found.
+        what: String,
+    },
+    /// The store was written by a newer version; it was not touched.
+    NewerFormat {
+        /// The format of the file.
+        found: u64,
+        /// The newest format that this version reads.
+        supported: u64,
+    },
+    /// No space is left on the device. The batch was not committed; what was durable is intact.
+    Full,
+    /// The operating system refused. The batch was not committed; what was durable is intact.
+    Io {
+        /// What was being done and what the system said.
+        what: String,
+    },
+    /// An earlier error left this handle unusable; open the store again.
+    Poisoned,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Locked { holder } => {
+                write!(f, "the store is open in another process ({holder}); nothing was changed")
+            }
+            StoreError::Foreign { what } => write!(f, "not a basefs store: {what}"),
+            StoreError::Corrupt { what } => write!(f, "the store is damaged: {what}"),
+            StoreError::NewerFormat { found, supported } => write!(
+                f,
+                "the store has format {found}, this version reads up to {supported}; \
+                 it was not touched"
+            ),
+            StoreError::Full => f.write_str(
+                "no space is left on the device; the change was not made, what was durable is \
+                 intact",
+            ),
+            StoreError::Io { what } => {
+                write!(f, "{what}; the change was not made, what was durable is intact")
+            }
+            StoreError::Poisoned => {
+                f.write_str("an earlier error left the store unusable; open it again")
+            }
+        }
+    }
+}
+
+impl core::error::Error for StoreError {}
+
+/// Ordered tables with atomic batches.
+///
+/// A commit is all or nothing, also across a crash; commits become durable in the order they were
+/// made. Reading sees every commit that returned before, durable or not, and never waits for one
+/// that is under way.
+pub trait Store: fmt::Debug {
+    /// The value of a key.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// Visits the pairs of a table in key order, from the first key not below `from`, until
+    /// `visit` returns `false` or the table ends. The scan sees one moment of the table.
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError>;
+
+    /// Makes all changes of a batch.
+    fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError>;
+
+    /// Makes every deferred commit durable.
+    fn flush(&self) -> Result<(), StoreError>;
+
+    /// Counters since opening.
+    fn stats(&self) -> StoreStats;
+}

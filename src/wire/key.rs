@@ -1,0 +1,102 @@
+//! Signing and verifying: Ed25519 as SIG-1 has it.
+
+use core::fmt;
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+
+use crate::id::PublicKey;
+
+/// A signature that does not hold, or a key that cannot sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignatureError;
+
+impl fmt::Display for SignatureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the signature does not hold for this key and message")
+    }
+}
+
+impl core::error::Error for SignatureError {}
+
+/// The secret half of an Ed25519 key pair; wiped from memory when dropped, never printed.
+///
+/// ```
+/// use basefs::wire::SecretKey;
+///
+/// let key = SecretKey::from_seed([7; 32]);
+/// assert_eq!(format!("{key:?}"), format!("SecretKey(of {:?})", key.public()));
+/// ```
+#[derive(Clone)]
+pub struct SecretKey(SigningKey);
+
+impl SecretKey {
+    /// The key pair of an RFC 8032 seed.
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(&seed))
+    }
+
+    /// The seed, wiped when dropped. It is all there is to the key: keep it where secrets go.
+    pub fn to_seed(&self) -> zeroize::Zeroizing<[u8; 32]> {
+        zeroize::Zeroizing::new(self.0.to_bytes())
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        PublicKey::from_bytes(self.0.verifying_key().to_bytes())
+    }
+
+    /// Signs a message; callers separate domains by a prefix.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKey(of {:?})", self.public())
+    }
+}
+
+/// Verifies one signature strictly: canonical key, no small order, no cofactor.
+///
+/// `verify_strict` leaves one case open: it accepts a key whose y coordinate is not reduced.
+// rule: SIG-1
+pub fn verify(key: &PublicKey, message: &[u8], signature: &[u8; 64]) -> Result<(), SignatureError> {
+    if !is_reduced(key.as_bytes()) {
+        return Err(SignatureError);
+    }
+    let key = VerifyingKey::from_bytes(key.as_bytes()).map_err(|_| SignatureError)?;
+    key.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| SignatureError)
+}
+
+/// Whether the y coordinate of an encoded point, little endian without its sign bit, is below
+/// p = 2^255 − 19.
+fn is_reduced(encoded: &[u8; 32]) -> bool {
+    let top_is_full = encoded[31] & 0x7f == 0x7f && encoded[1..31].iter().all(|&byte| byte == 0xff);
+    !top_is_full || encoded[0] < 0xed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reduced_means_below_p() {
+        let mut p = [0xff; 32];
+        p[0] = 0xed;
+        p[31] = 0x7f;
+        assert!(!is_reduced(&p));
+        p[0] = 0xec;
+        assert!(is_reduced(&p));
+        p[31] = 0xff;
+        assert!(is_reduced(&p), "the sign bit is not part of y");
+    }
+
+    #[test]
+    fn signs_and_verifies() {
+        let key = SecretKey::from_seed([1; 32]);
+        let signature = key.sign(b"message");
+        assert_eq!(verify(&key.public(), b"message", &signature), Ok(()));
+        assert_eq!(verify(&key.public(), b"massage", &signature), Err(SignatureError));
+    }
+}
