@@ -5,10 +5,15 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+pub mod authority;
+pub mod entry;
 pub mod id;
 pub mod limits;
+pub mod log;
 #[cfg(feature = "quic")]
 pub mod net;
+pub mod node;
 pub mod store;
 pub mod time;
+pub mod view;
 pub mod wire;

@@ -1,0 +1,317 @@
+//! Who may: which admitted entries count today.
+//!
+//! Capabilities come from the log and never change; revokes freeze them at a frontier. An entry
+//! that is admitted but not authorised is *cut*. Everything here is maintained as entries arrive:
+//! an entry costs what it affects, and evaluation needs no recursion because a revoke affects only
+//! capabilities of strictly worse rank than its own.
+//!
+//! Architecture invariant: the authority reads the log and knows nothing of slots or winners.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use crate::id::EntryId;
+use crate::log::{AdmittedEntry, CapNo, Detail, DirNo, EntryNo, KeyNo, Log, Rank};
+
+/// Flags and indexes over the entries applied so far.
+#[derive(Clone, Debug, Default)]
+pub struct Authority {
+    authorised: Vec<bool>,
+    /// Entries by the capability they cite, in order of application.
+    by_cap: Vec<Vec<EntryNo>>,
+    /// The entry of the highest `seq` under each capability, the latest applied if there are more.
+    heads: Vec<Option<EntryNo>>,
+    /// Capabilities by the one they were granted under.
+    sub_caps: Vec<Vec<CapNo>>,
+    grants_of: BTreeMap<KeyNo, Vec<CapNo>>,
+    /// Revokes by whom they revoke and where.
+    revokes_of: BTreeMap<(KeyNo, DirNo), Vec<EntryNo>>,
+    /// Revokes by the heads they keep.
+    keeping: BTreeMap<EntryId, Vec<EntryNo>>,
+    /// The revokes in effect against each capability itself (REVOKE-3).
+    effective: Vec<Vec<EntryNo>>,
+    /// Entries whose flag was computed, for tests of the cost.
+    computed: u64,
+}
+
+impl Authority {
+    /// Knows nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether an entry counts. Entries that were not applied yet do not.
+    pub fn is_authorised(&self, no: EntryNo) -> bool {
+        self.authorised.get(no.index()).copied().unwrap_or(false)
+    }
+
+    /// How many flags were computed since the start; a measure of work, for tests.
+    pub fn computed(&self) -> u64 {
+        self.computed
+    }
+
+    /// The capabilities of a key, in order of their admission.
+    pub fn caps_of(&self, key: KeyNo) -> &[CapNo] {
+        self.grants_of.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a capability can be exercised by a new entry: its grant counts and nothing revokes
+    /// it or what it comes from.
+    pub fn is_live(&self, log: &Log, cap: CapNo) -> bool {
+        self.is_granted(log, cap)
+            && upwards(log, cap).all(|above| self.effective[above.index()].is_empty())
+    }
+
+    /// The head of the longest chain under a capability: what the next entry of its key follows.
+    pub fn chain_head(&self, cap: CapNo) -> Option<EntryNo> {
+        self.heads.get(cap.index()).copied().flatten()
+    }
+
+    /// Takes in one admitted entry; gives the entries whose flag changed, itself not included.
+    pub fn apply(&mut self, log: &Log, entry: &AdmittedEntry) -> Vec<EntryNo> {
+        let no = entry.no();
+        self.grow(log);
+        if matches!(log.record(no).detail, Detail::Genesis) {
+            self.authorised[no.index()] = true;
+            self.register_roots(log);
+            return Vec::new();
+        }
+        self.register(log, no);
+        if let Detail::Grant(cap) = log.record(no).detail {
+            self.effective[cap.index()] = self.select(log, cap);
+        }
+        self.authorised[no.index()] = self.evaluate(log, no);
+        let mut pass = Pass::default();
+        if self.authorised[no.index()] {
+            self.enqueue_affected(log, no, &mut pass);
+        }
+        self.keep_head_arrived(log, no, &mut pass);
+        while let Some((_, cap)) = pass.queue.pop_first() {
+            let selected = self.select(log, cap);
+            if selected != self.effective[cap.index()] {
+                self.effective[cap.index()] = selected;
+                self.recompute_below(log, cap, &mut pass);
+            }
+        }
+        pass.flipped
+    }
+
+    /// Takes in an entry whose flag is known from the store; call
+    /// [`finish_restore`](Self::finish_restore) after the last.
+    pub(crate) fn restore(&mut self, log: &Log, no: EntryNo, authorised: bool) {
+        self.grow(log);
+        self.authorised[no.index()] = authorised;
+        match log.record(no).detail {
+            Detail::Genesis => self.register_roots(log),
+            _ => self.register(log, no),
+        }
+    }
+
+    /// Finds the revokes in effect once all flags are known.
+    pub(crate) fn finish_restore(&mut self, log: &Log) {
+        if self.revokes_of.is_empty() {
+            return;
+        }
+        for cap in (0..log.caps()).filter_map(CapNo::from_index) {
+            self.effective[cap.index()] = self.select(log, cap);
+        }
+    }
+
+    fn grow(&mut self, log: &Log) {
+        self.authorised.resize(log.len(), false);
+        self.by_cap.resize_with(log.caps(), Vec::new);
+        self.heads.resize(log.caps(), None);
+        self.sub_caps.resize_with(log.caps(), Vec::new);
+        self.effective.resize_with(log.caps(), Vec::new);
+    }
+
+    /// The genesis gives every root key its capability.
+    fn register_roots(&mut self, log: &Log) {
+        for cap in (0..log.caps()).filter_map(CapNo::from_index) {
+            if log.cap(cap).parent.is_none() {
+                self.grants_of.entry(log.cap(cap).key).or_default().push(cap);
+            }
+        }
+    }
+
+    /// Enters an entry into the indexes.
+    fn register(&mut self, log: &Log, no: EntryNo) {
+        let cap = log.cap_of(no).index();
+        self.by_cap[cap].push(no);
+        if self.heads[cap].is_none_or(|head| log.seq(head) <= log.seq(no)) {
+            self.heads[cap] = Some(no);
+        }
+        match log.record(no).detail {
+            Detail::Grant(cap) => {
+                self.sub_caps[log.cap_of(no).index()].push(cap);
+                self.grants_of.entry(log.cap(cap).key).or_default().push(cap);
+            }
+            Detail::Revoke { who, dir } => {
+                self.revokes_of.entry((who, dir)).or_default().push(no);
+                for head in log.revoke(no).into_iter().flat_map(|revoke| &revoke.keep) {
+                    self.keeping.entry(*head).or_default().push(no);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether `x` stays in spite of a revoke: it is chain-below a head that the revoke, or one it
+    /// amends, keeps.
+    // rule: REVOKE-1
+    fn is_kept(log: &Log, x: EntryNo, revoke: EntryNo) -> bool {
+        let closure = log.revoke(revoke).map_or(&[][..], |revoke| &revoke.closure);
+        closure
+            .iter()
+            .filter_map(|member| log.revoke(*member))
+            .flat_map(|member| &member.keep)
+            .filter_map(|head| log.number(head))
+            .any(|head| log.cap_of(head) == log.cap_of(x) && log.is_chain_below(x, head))
+    }
+
+    /// Whether a revoke can act against a capability.
+    // rule: REVOKE-2
+    fn is_applicable(log: &Log, revoke: EntryNo, cap: CapNo) -> bool {
+        let Detail::Revoke { who, dir } = log.record(revoke).detail else { return false };
+        let against = log.cap(cap);
+        who == against.key
+            && log.is_in_lineage(dir, against.dir)
+            && log.rank(revoke) < against.rank
+            && !Self::is_spared(log, revoke, cap)
+    }
+
+    /// Whether a grant was made in spite of a revoke: they share a revoke that its issuer could
+    /// set aside.
+    // rule: REVOKE-2
+    fn is_spared(log: &Log, revoke: EntryNo, cap: CapNo) -> bool {
+        let capability = log.cap(cap);
+        let Some(revoke) = log.revoke(revoke) else { return false };
+        let issuer = log.rank(capability.entry);
+        capability.after.iter().filter_map(|named| log.revoke(*named)).any(|named| {
+            let shared = |member: &&EntryNo| revoke.closure.binary_search(member).is_ok();
+            named.closure.iter().filter(shared).any(|member| log.rank(*member) >= issuer)
+        })
+    }
+
+    /// The revokes that count against a capability: of the best rank, less what others amend.
+    // rule: REVOKE-3
+    fn select(&self, log: &Log, cap: CapNo) -> Vec<EntryNo> {
+        let capability = log.cap(cap);
+        let mut best: Option<Rank> = None;
+        let mut selected: Vec<EntryNo> = Vec::new();
+        let mut dir = Some(capability.dir);
+        while let Some(at) = dir {
+            dir = log.parent(at);
+            for revoke in self.revokes_of.get(&(capability.key, at)).into_iter().flatten() {
+                let counts = self.is_authorised(*revoke) && Self::is_applicable(log, *revoke, cap);
+                if !counts || best.is_some_and(|best| best < log.rank(*revoke)) {
+                    continue;
+                }
+                if best != Some(log.rank(*revoke)) {
+                    best = Some(log.rank(*revoke));
+                    selected.clear();
+                }
+                selected.push(*revoke);
+            }
+        }
+        selected.sort_unstable();
+        let amended: BTreeSet<EntryNo> = selected
+            .iter()
+            .flat_map(|no| {
+                let closure = log.revoke(*no).map_or(&[][..], |revoke| &revoke.closure);
+                closure.iter().copied().filter(move |member| member != no)
+            })
+            .collect();
+        selected.retain(|no| !amended.contains(no));
+        selected
+    }
+
+    /// Whether the grant behind a capability counts.
+    fn is_granted(&self, log: &Log, cap: CapNo) -> bool {
+        let capability = log.cap(cap);
+        capability.parent.is_none() || self.is_authorised(capability.entry)
+    }
+
+    // rule: AUTH-1
+    fn evaluate(&mut self, log: &Log, no: EntryNo) -> bool {
+        self.computed += 1;
+        let cap = log.cap_of(no);
+        self.is_granted(log, cap)
+            && upwards(log, cap)
+                .flat_map(|above| &self.effective[above.index()])
+                .all(|revoke| Self::is_kept(log, no, *revoke))
+    }
+
+    /// Queues the capabilities that a revoke, now in force or no longer, may affect. All have a
+    /// worse rank than the revoke, so that in order of rank each comes up once.
+    fn enqueue_affected(&self, log: &Log, no: EntryNo, pass: &mut Pass) {
+        let Detail::Revoke { who, .. } = log.record(no).detail else { return };
+        for cap in self.caps_of(who) {
+            if Self::is_applicable(log, no, *cap) {
+                pass.queue.insert((log.cap(*cap).rank, *cap));
+            }
+        }
+    }
+
+    /// If the entry is a head that an effective revoke keeps, what is chain-below it may stay now.
+    fn keep_head_arrived(&mut self, log: &Log, head: EntryNo, pass: &mut Pass) {
+        let Some(naming) = self.keeping.get(&log.id(head)) else { return };
+        let is_named = |revoke: &EntryNo| {
+            let closure = log.revoke(*revoke).map_or(&[][..], |revoke| &revoke.closure);
+            naming.iter().any(|named| closure.binary_search(named).is_ok())
+        };
+        let in_effect = upwards(log, log.cap_of(head))
+            .flat_map(|cap| &self.effective[cap.index()])
+            .any(|revoke| is_named(revoke));
+        if !in_effect {
+            return;
+        }
+        let mut below: Vec<EntryNo> =
+            core::iter::successors(log.chain_before(head), |no| log.chain_before(*no)).collect();
+        below.reverse();
+        for no in below {
+            self.recompute(log, no, pass);
+            if pass.flipped.last() == Some(&no)
+                && let Detail::Grant(cap) = log.record(no).detail
+            {
+                self.recompute_below(log, cap, pass);
+            }
+        }
+    }
+
+    /// Computes the flags of all entries under a capability and those granted under it, parents
+    /// first.
+    fn recompute_below(&mut self, log: &Log, cap: CapNo, pass: &mut Pass) {
+        let mut caps = Vec::from([cap]);
+        let mut next = 0;
+        while let Some(cap) = caps.get(next).copied() {
+            next += 1;
+            for position in 0..self.by_cap[cap.index()].len() {
+                let no = self.by_cap[cap.index()][position];
+                self.recompute(log, no, pass);
+            }
+            caps.extend(&self.sub_caps[cap.index()]);
+        }
+    }
+
+    fn recompute(&mut self, log: &Log, no: EntryNo, pass: &mut Pass) {
+        let authorised = self.evaluate(log, no);
+        if authorised != self.authorised[no.index()] {
+            self.authorised[no.index()] = authorised;
+            pass.flipped.push(no);
+            self.enqueue_affected(log, no, pass);
+        }
+    }
+}
+
+/// The state of one application: what flipped, and which capabilities remain to be looked at.
+#[derive(Default)]
+struct Pass {
+    flipped: Vec<EntryNo>,
+    queue: BTreeSet<(Rank, CapNo)>,
+}
+
+/// A capability, the one it was granted under, and so on to the root's: at most 17.
+fn upwards(log: &Log, cap: CapNo) -> impl Iterator<Item = CapNo> {
+    core::iter::successors(Some(cap), |cap| log.cap(*cap).parent)
+}

@@ -1,0 +1,101 @@
+//! The order of entries for reconciliation: by static path, then by id.
+
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use crate::limits::MAX_DEPTH;
+use crate::log::number::{DirNo, EntryNo};
+use crate::log::{Detail, Log};
+
+/// The directories from below the root down to one, and a last name if there is one.
+struct Components<'a> {
+    dirs: [Option<DirNo>; MAX_DEPTH as usize],
+    depth: usize,
+    name: Option<&'a str>,
+}
+
+impl Log {
+    /// Compares two entries by path, component by component and bytewise, a prefix first, then by
+    /// id; without building either key.
+    // rule: ORDER-1
+    pub fn compare(&self, a: EntryNo, b: EntryNo) -> Ordering {
+        if a == b {
+            return Ordering::Equal;
+        }
+        let by_id = || self.id(a).cmp(&self.id(b));
+        let (slot_a, slot_b) = (self.slot_of(a), self.slot_of(b));
+        if let (Some(slot_a), Some(slot_b)) = (slot_a, slot_b)
+            && self.slot_dir(slot_a) == self.slot_dir(slot_b)
+        {
+            return self.slot_name(slot_a).cmp(self.slot_name(slot_b)).then_with(by_id);
+        }
+        self.components(a).cmp_path(&self.components(b), self).then_with(by_id)
+    }
+
+    /// The order key of an entry as bytes: each component and a zero byte, another zero byte, the
+    /// id. Up to 4.4 kB; nothing stores these.
+    // rule: ORDER-1
+    pub fn order_key(&self, no: EntryNo) -> Vec<u8> {
+        let mut key = Vec::new();
+        for component in self.components(no).iter(self) {
+            key.extend_from_slice(component.as_bytes());
+            key.push(0);
+        }
+        key.push(0);
+        key.extend_from_slice(self.id(no).as_bytes());
+        key
+    }
+
+    /// Compares the order key of an entry with any bytes, without building the key.
+    pub fn compare_key(&self, no: EntryNo, mut key: &[u8]) -> Ordering {
+        let id = self.id(no);
+        let components = self.components(no);
+        let parts = components
+            .iter(self)
+            .flat_map(|component| [component.as_bytes(), &[0]])
+            .chain([&[0][..], id.as_bytes()]);
+        for part in parts {
+            let common = part.len().min(key.len());
+            let order = part[..common].cmp(&key[..common]);
+            if order.is_ne() || part.len() > common {
+                return order.then(Ordering::Greater);
+            }
+            key = &key[common..];
+        }
+        if key.is_empty() { Ordering::Equal } else { Ordering::Less }
+    }
+
+    /// Where an entry belongs: the slot of data, the directory that a grant or revoke governs.
+    fn components(&self, no: EntryNo) -> Components<'_> {
+        let (dir, name) = match self.record(no).detail {
+            Detail::Genesis => (None, None),
+            Detail::Data { slot, .. } => (Some(self.slot_dir(slot)), Some(&**self.slot_name(slot))),
+            Detail::Grant(cap) => (Some(self.cap(cap).dir), None),
+            Detail::Revoke { dir, .. } => (Some(dir), None),
+        };
+        let mut components = Components { dirs: [None; MAX_DEPTH as usize], depth: 0, name };
+        let mut at = dir;
+        components.depth = dir.map_or(0, |dir| usize::from(self.depth(dir)));
+        for position in (0..components.depth).rev() {
+            components.dirs[position] = at;
+            at = at.and_then(|dir| self.parent(dir));
+        }
+        components
+    }
+}
+
+impl<'a> Components<'a> {
+    fn iter(&self, log: &'a Log) -> impl Iterator<Item = &'a str> {
+        let names = self.dirs[..self.depth].iter().filter_map(|dir| log.home((*dir)?));
+        names.map(|slot| &**log.slot_name(slot)).chain(self.name)
+    }
+
+    fn cmp_path(&self, other: &Components<'a>, log: &'a Log) -> Ordering {
+        let shared = self.dirs[..self.depth]
+            .iter()
+            .zip(&other.dirs[..other.depth])
+            .take_while(|(a, b)| a == b)
+            .count();
+        self.iter(log).skip(shared).cmp(other.iter(log).skip(shared))
+    }
+}

@@ -1,0 +1,189 @@
+//! Log, authority and view as one: entries go in, effects come out.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::authority::Authority;
+use crate::entry::{SignedEntry, VerifiedEntry};
+use crate::id::{Content, EntryId};
+use crate::log::{AdmittedEntry, EntryNo, Log, Offered, Refused, SlotNo, Source};
+use crate::view::{SlotChange, View};
+
+/// What must be stored, and what watchers want to know, after something was taken in.
+#[derive(Clone, Debug, Default)]
+pub struct Effects {
+    /// Entries admitted, in order.
+    pub admitted: Vec<AdmittedEntry>,
+    /// Entries whose authorisation differs from what an entry has by default, which is to have
+    /// it; and entries that got it back.
+    pub authorised: Vec<(EntryNo, bool)>,
+    /// Slots whose winner changed or that forked.
+    pub slots: Vec<SlotChange>,
+    /// Contents that became complete.
+    pub completed: Vec<Content>,
+    /// Entries that had waited and were rejected.
+    pub refused: Vec<Refused>,
+}
+
+impl Effects {
+    /// Whether nothing happened.
+    pub fn is_empty(&self) -> bool {
+        self.admitted.is_empty() && self.slots.is_empty() && self.completed.is_empty()
+    }
+}
+
+/// The state of one replica: what is in the log, what of it counts, and what it shows.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    log: Log,
+    authority: Authority,
+    view: View,
+}
+
+impl Replica {
+    /// A replica of the hierarchy that `genesis` founds, with nothing in it. The seed scatters
+    /// hash tables and should be unpredictable to peers.
+    pub fn new(genesis: EntryId, seed: u64) -> Self {
+        Self { log: Log::new(genesis, seed), authority: Authority::new(), view: View::new() }
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Who may.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// What it shows.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Offers an entry to the log and brings the view up to date with everything it releases.
+    pub fn offer(
+        &mut self,
+        entry: VerifiedEntry,
+        source: Source,
+        effects: &mut Effects,
+    ) -> Offered {
+        let offered = self.log.offer(entry, source);
+        while let Some(entry) = self.log.next_admitted() {
+            let flipped = self.authority.apply(&self.log, &entry);
+            let slots = self.view.apply(&self.log, &self.authority, &entry, &flipped);
+            let no = entry.no();
+            if !self.authority.is_authorised(no) {
+                effects.authorised.push((no, false));
+            }
+            let flags = flipped.iter().map(|no| (*no, self.authority.is_authorised(*no)));
+            effects.authorised.extend(flags);
+            effects.slots.extend(slots);
+            effects.admitted.push(entry);
+        }
+        effects.refused.extend(self.log.take_refused());
+        offered
+    }
+
+    /// Notes that a content is here in full and verified.
+    pub fn complete(&mut self, content: &Content, effects: &mut Effects) {
+        let Some(no) = self.log.content_no(content) else { return };
+        if !self.view.is_complete(&self.log, no) {
+            let slots = self.view.complete(&self.log, &self.authority, no);
+            effects.slots.extend(slots);
+            effects.completed.push(*content);
+        }
+    }
+
+    /// Drops what a peer that is gone left waiting.
+    pub fn forget_source(&mut self, source: Source) {
+        self.log.forget_source(source);
+    }
+}
+
+/// What a store holds does not fit together; it is damaged or was changed from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// A stored entry is not admissible after those before it.
+    Inadmissible(EntryId),
+    /// A stored fact is about an entry or slot that does not exist.
+    Dangling,
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RestoreError::Inadmissible(id) => {
+                write!(f, "the stored entry {id:.16} does not fit those stored before it")
+            }
+            RestoreError::Dangling => f.write_str("a stored fact is about nothing that is stored"),
+        }
+    }
+}
+
+impl core::error::Error for RestoreError {}
+
+/// Rebuilds a replica from its own store: no signature is checked and no conflict is decided
+/// again.
+#[derive(Debug)]
+pub struct Restore {
+    replica: Replica,
+    order: Vec<EntryNo>,
+}
+
+impl Restore {
+    /// Starts with nothing.
+    pub fn new(genesis: EntryId, seed: u64) -> Self {
+        Self { replica: Replica::new(genesis, seed), order: Vec::new() }
+    }
+
+    /// Takes the next entry, in the order of admission. It must come from this replica's own
+    /// store, where only verified entries go.
+    pub fn entry(&mut self, entry: SignedEntry) -> Result<(), RestoreError> {
+        let id = entry.id();
+        let offered = self.replica.log.offer(VerifiedEntry::from_own_store(entry), Source::Local);
+        match (offered, self.replica.log.next_admitted()) {
+            (Offered::Admitted, Some(admitted)) => self.order.push(admitted.no()),
+            _ => return Err(RestoreError::Inadmissible(id)),
+        }
+        Ok(())
+    }
+
+    /// Adds the stored facts: complete contents, cut entries, winners of forked slots; both by
+    /// position in their order.
+    pub fn finish(
+        self,
+        contents: &[Content],
+        cut: &BTreeSet<usize>,
+        winners: &[(usize, Option<usize>)],
+    ) -> Result<Replica, RestoreError> {
+        let Replica { log, mut authority, mut view } = self.replica;
+        for content in contents {
+            // A content that no entry names yet is complete all the same, but says nothing.
+            if let Some(no) = log.content_no(content) {
+                view.restore_complete(&log, no);
+            }
+        }
+        for no in self.order {
+            let authorised = !cut.contains(&no.index());
+            authority.restore(&log, no, authorised);
+            view.restore(&log, no, authorised);
+        }
+        authority.finish_restore(&log);
+        for (slot, winner) in winners {
+            let slot = SlotNo::from_index(*slot).filter(|slot| slot.index() < log.slots());
+            let winner_no = winner.and_then(EntryNo::from_index);
+            let fits = |no: EntryNo| no.index() < log.len() && log.slot_of(no) == slot;
+            match slot {
+                Some(slot) if winner.is_none() || winner_no.is_some_and(fits) => {
+                    view.restore_winner(&log, slot, winner_no);
+                }
+                _ => return Err(RestoreError::Dangling),
+            }
+        }
+        Ok(Replica { log, authority, view })
+    }
+}

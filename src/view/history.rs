@@ -1,0 +1,120 @@
+//! The versions of a path, its conflicts, and why the winner won.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::authority::Authority;
+use crate::log::{EntryNo, Log, SlotNo};
+use crate::view::View;
+use crate::view::fork::{Decided, Outcome};
+
+/// Where a version of a slot stands today (VIEW-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Status {
+    /// The winner.
+    Current,
+    /// Something that counts was built on it.
+    Superseded,
+    /// Nothing was built on it, but another branch won.
+    Tip,
+    /// Its author was not, or is no longer, authorised.
+    Cut,
+    /// Its content is not here, nor that of anything built on it.
+    Incomplete,
+}
+
+/// One entry of a slot and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The entry.
+    pub no: EntryNo,
+    /// Where it stands.
+    pub status: Status,
+}
+
+/// A tip that lost, and what decided against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loser {
+    /// The tip.
+    pub no: EntryNo,
+    /// What decided between its branch and the winning one.
+    pub decided: Decided,
+}
+
+/// Why a slot shows what it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The winner, if anything counts.
+    pub winner: Option<EntryNo>,
+    /// The tips that lost, in order of admission.
+    pub losers: Vec<Loser>,
+    /// Entries that do not count because their author is not authorised.
+    pub cut: Vec<EntryNo>,
+    /// Entries that do not count yet because content is missing.
+    pub incomplete: Vec<EntryNo>,
+}
+
+impl View {
+    /// The entries of a slot, the winning line first, then the others from the latest back.
+    // rule: VIEW-2
+    pub fn versions(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Vec<Version> {
+        let outcome = self.outcome(log, authority, slot);
+        let tips: BTreeSet<EntryNo> = outcome.tips().collect();
+        let line: Vec<EntryNo> = outcome.line().collect();
+        let on_line: BTreeSet<EntryNo> = line.iter().copied().collect();
+        let others = self.entries(slot).into_iter().rev().filter(|no| !on_line.contains(no));
+        let status = |no: EntryNo| {
+            if outcome.winner == Some(no) {
+                Status::Current
+            } else if !authority.is_authorised(no) {
+                Status::Cut
+            } else if !outcome.is_live(no) {
+                Status::Incomplete
+            } else if tips.contains(&no) {
+                Status::Tip
+            } else {
+                Status::Superseded
+            }
+        };
+        line.iter().copied().chain(others).map(|no| Version { no, status: status(no) }).collect()
+    }
+
+    /// The tips of a slot that disagree with the winner: another value, or moved elsewhere.
+    // rule: VIEW-3
+    pub fn conflicts(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Vec<EntryNo> {
+        let outcome = self.outcome(log, authority, slot);
+        Self::conflicts_in(log, &outcome)
+    }
+
+    fn conflicts_in(log: &Log, outcome: &Outcome) -> Vec<EntryNo> {
+        let Some(winner) = outcome.winner else { return Vec::new() };
+        let says = |no: EntryNo| (log.value_no(no), log.moved_to(no));
+        outcome.tips().filter(|tip| *tip != winner && says(*tip) != says(winner)).collect()
+    }
+
+    /// All live tips of a slot, the winner among them.
+    pub fn tips(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Vec<EntryNo> {
+        self.outcome(log, authority, slot).tips().collect()
+    }
+
+    /// The winner of a slot, who lost against it and by which rule.
+    pub fn explain(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Explanation {
+        let outcome = self.outcome(log, authority, slot);
+        let losers = outcome
+            .tips()
+            .filter_map(|no| Some(Loser { no, decided: outcome.beaten_at(no)?.decided }));
+        let entries = self.entries(slot);
+        let cut = entries.iter().copied().filter(|no| !authority.is_authorised(*no));
+        let incomplete = entries
+            .iter()
+            .copied()
+            .filter(|no| authority.is_authorised(*no) && !outcome.is_live(*no));
+        Explanation {
+            winner: outcome.winner,
+            losers: losers.collect(),
+            cut: cut.collect(),
+            incomplete: incomplete.collect(),
+        }
+    }
+}

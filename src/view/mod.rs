@@ -1,0 +1,257 @@
+//! The view: what the hierarchy looks like today.
+//!
+//! A pure function of the admitted entries and the complete contents, kept up to date as either
+//! arrives. [`View::apply`] costs O(log n) for the common case, an entry written on top of the
+//! winner; only a slot with a real fork is decided anew, by the rule in one file, `fork.rs`.
+//!
+//! Architecture invariant: the view keeps no bytes and no signatures, and nothing in it depends on
+//! a clock.
+
+mod fork;
+mod history;
+mod place;
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::authority::Authority;
+use crate::limits::MAX_INLINE;
+use crate::log::{AdmittedEntry, ContentNo, EntryNo, Log, SlotNo, Value};
+
+pub use fork::{Beaten, Decided, Outcome};
+pub use history::{Explanation, Loser, Status, Version};
+pub use place::{Node, NodeKind};
+
+/// What is remembered of a slot.
+#[derive(Clone, Copy, Debug, Default)]
+struct SlotState {
+    /// The entry applied last; the others are linked behind it.
+    last: Option<EntryNo>,
+    winner: Option<EntryNo>,
+    /// Some entry did not simply follow the winner, so that the winner cannot be told from the
+    /// order of arrival.
+    is_forked: bool,
+}
+
+/// A slot whose winner changed, or whose state must be stored because it forked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotChange {
+    /// Which slot.
+    pub slot: SlotNo,
+    /// The winner before.
+    pub before: Option<EntryNo>,
+    /// The winner now.
+    pub after: Option<EntryNo>,
+    /// Whether the winner must be stored, for replaying the entries would not give it.
+    pub is_forked: bool,
+}
+
+/// Winners and readiness.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    slots: Vec<SlotState>,
+    /// The entry applied before in the same slot.
+    before: Vec<Option<EntryNo>>,
+    complete: Vec<bool>,
+    /// The entry applied last with a content; the others are linked behind it.
+    last_user: Vec<Option<EntryNo>>,
+    user_before: Vec<Option<EntryNo>>,
+    decisions: u64,
+}
+
+impl View {
+    /// Knows nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many slots were decided by the full walk since the start; a measure of work, for tests.
+    pub fn decisions(&self) -> u64 {
+        self.decisions
+    }
+
+    /// The winner of a slot, if anything in it counts.
+    pub fn winner(&self, slot: SlotNo) -> Option<EntryNo> {
+        self.slots.get(slot.index()).and_then(|state| state.winner)
+    }
+
+    /// The entries of a slot, in the order they were applied.
+    pub fn entries(&self, slot: SlotNo) -> Vec<EntryNo> {
+        let last = self.slots.get(slot.index()).and_then(|state| state.last);
+        let mut entries: Vec<EntryNo> =
+            core::iter::successors(last, |no| self.before[no.index()]).collect();
+        entries.reverse();
+        entries
+    }
+
+    /// Whether a content is complete on this replica; short content always is.
+    // rule: READY-1
+    pub fn is_complete(&self, log: &Log, content: ContentNo) -> bool {
+        log.content(content).size <= MAX_INLINE as u64
+            || self.complete.get(content.index()).copied().unwrap_or(false)
+    }
+
+    /// Whether an entry's value is here in full.
+    // rule: READY-1
+    pub fn is_ready(&self, log: &Log, no: EntryNo) -> bool {
+        match log.value(no) {
+            Some(Value::File { content, .. }) => self.is_complete(log, *content),
+            _ => true,
+        }
+    }
+
+    /// The contents that some entry wants and that are not complete here, in order of admission.
+    pub fn incomplete<'a>(&'a self, log: &'a Log) -> impl Iterator<Item = ContentNo> + 'a {
+        (0..log.contents())
+            .filter_map(ContentNo::from_index)
+            .filter(|content| !self.is_complete(log, *content))
+    }
+
+    /// Takes in one admitted entry and the flags it changed; gives the slots that changed.
+    pub fn apply(
+        &mut self,
+        log: &Log,
+        authority: &Authority,
+        entry: &AdmittedEntry,
+        flipped: &[EntryNo],
+    ) -> Vec<SlotChange> {
+        let no = entry.no();
+        self.link(log, no);
+        let mut dirty: Vec<SlotNo> = flipped.iter().filter_map(|no| log.slot_of(*no)).collect();
+        dirty.sort_unstable();
+        dirty.dedup();
+        let mut changes = Vec::new();
+        if let Some(slot) = log.slot_of(no)
+            && dirty.binary_search(&slot).is_err()
+        {
+            changes.extend(self.append(log, authority, slot, no));
+        }
+        changes.extend(dirty.iter().filter_map(|slot| self.decide(log, authority, *slot)));
+        changes
+    }
+
+    /// A content was verified in full: the slots of the entries that have it may change.
+    pub fn complete(
+        &mut self,
+        log: &Log,
+        authority: &Authority,
+        content: ContentNo,
+    ) -> Vec<SlotChange> {
+        self.grow(log);
+        if core::mem::replace(&mut self.complete[content.index()], true) {
+            return Vec::new();
+        }
+        let mut users: BTreeMap<SlotNo, Vec<EntryNo>> = BTreeMap::new();
+        let mut at = self.last_user[content.index()];
+        while let Some(no) = at {
+            at = self.user_before[no.index()];
+            if let Some(slot) = log.slot_of(no).filter(|_| authority.is_authorised(no)) {
+                users.entry(slot).or_default().push(no);
+            }
+        }
+        let decide = |(slot, users): (SlotNo, Vec<EntryNo>)| match users[..] {
+            [no] if self.follows_winner(log, slot, no) => self.set_winner(slot, Some(no), true),
+            _ => self.decide(log, authority, slot),
+        };
+        users.into_iter().filter_map(decide).collect()
+    }
+
+    /// Takes in an entry when loading from the store, where forked slots have their winner stored.
+    pub(crate) fn restore(&mut self, log: &Log, no: EntryNo, authorised: bool) {
+        self.link(log, no);
+        if let Some(slot) = log.slot_of(no)
+            && authorised
+            && self.is_ready(log, no)
+            && self.winner(slot) == log.prev(no).first().copied()
+        {
+            self.slots[slot.index()].winner = Some(no);
+        }
+    }
+
+    /// Marks a content complete when loading from the store.
+    pub(crate) fn restore_complete(&mut self, log: &Log, content: ContentNo) {
+        self.grow(log);
+        self.complete[content.index()] = true;
+    }
+
+    /// Sets the stored winner of a forked slot.
+    pub(crate) fn restore_winner(&mut self, log: &Log, slot: SlotNo, winner: Option<EntryNo>) {
+        self.grow(log);
+        let state = &mut self.slots[slot.index()];
+        state.winner = winner;
+        state.is_forked = true;
+    }
+
+    fn grow(&mut self, log: &Log) {
+        self.slots.resize(log.slots(), SlotState::default());
+        self.before.resize(log.len(), None);
+        self.user_before.resize(log.len(), None);
+        self.complete.resize(log.contents(), false);
+        self.last_user.resize(log.contents(), None);
+    }
+
+    /// Links an entry into the lists of its slot and its content.
+    fn link(&mut self, log: &Log, no: EntryNo) {
+        self.grow(log);
+        let Some(slot) = log.slot_of(no) else { return };
+        self.before[no.index()] = self.slots[slot.index()].last.replace(no);
+        if let Some(content) = log.content_of(no) {
+            self.user_before[no.index()] = self.last_user[content.index()].replace(no);
+        }
+    }
+
+    /// The cheap way: an entry on top of the winner wins, one that does not count changes nothing.
+    // rule: FORK-5
+    fn append(
+        &mut self,
+        log: &Log,
+        authority: &Authority,
+        slot: SlotNo,
+        no: EntryNo,
+    ) -> Option<SlotChange> {
+        // Nothing descends from a new entry, so while its content is missing it has no effect.
+        if !authority.is_authorised(no) || !self.is_ready(log, no) {
+            let winner = self.winner(slot);
+            return self.set_winner(slot, winner, true);
+        }
+        if self.follows_winner(log, slot, no) {
+            let in_order = self.winner(slot) == log.prev(no).first().copied();
+            return self.set_winner(slot, Some(no), !in_order);
+        }
+        self.decide(log, authority, slot)
+    }
+
+    /// Whether an authorised entry that just became ready wins without a decision: it stands on
+    /// the winner, which is a tip, so that nothing else that counts descends from it; or nothing
+    /// counts yet at all.
+    fn follows_winner(&self, log: &Log, slot: SlotNo, no: EntryNo) -> bool {
+        let winner = self.winner(slot);
+        winner.is_none() || winner == log.prev(no).first().copied()
+    }
+
+    /// The full way.
+    fn decide(&mut self, log: &Log, authority: &Authority, slot: SlotNo) -> Option<SlotChange> {
+        self.decisions += 1;
+        let winner = self.outcome(log, authority, slot).winner;
+        self.set_winner(slot, winner, true)
+    }
+
+    /// Decides a slot with all details, changing nothing.
+    pub fn outcome(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Outcome {
+        fork::decide(log, authority, slot, self.entries(slot), |no| self.is_ready(log, no))
+    }
+
+    fn set_winner(
+        &mut self,
+        slot: SlotNo,
+        after: Option<EntryNo>,
+        forks: bool,
+    ) -> Option<SlotChange> {
+        let state = &mut self.slots[slot.index()];
+        let newly_forked = forks && !state.is_forked;
+        let before = core::mem::replace(&mut state.winner, after);
+        state.is_forked |= forks;
+        let changed = newly_forked || before != after;
+        changed.then_some(SlotChange { slot, before, after, is_forked: state.is_forked })
+    }
+}

@@ -1,0 +1,249 @@
+//! Where directories hang, and what a path shows.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::authority::Authority;
+use crate::limits::MAX_DEPTH;
+use crate::log::{ContentNo, DirNo, EntryNo, Log, SlotNo, Value};
+use crate::view::View;
+
+/// Something that a path shows (VIEW-1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The slot; none for the root directory.
+    pub slot: Option<SlotNo>,
+    /// The winner of the slot; none for the root directory.
+    pub winner: Option<EntryNo>,
+    /// What it is.
+    pub kind: NodeKind,
+}
+
+/// The kinds of things that a path shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A directory.
+    Dir(DirNo),
+    /// A file.
+    File {
+        /// What it contains.
+        content: ContentNo,
+        /// Whether it is a program.
+        executable: bool,
+    },
+    /// A symbolic link with its text.
+    Symlink(String),
+    /// A second name of a directory, shown as a symbolic link to its path.
+    Alias(DirNo),
+}
+
+impl View {
+    /// The next entry of the line of a slot: the nearest authorised one along `prev[0]`.
+    fn line_next(log: &Log, authority: &Authority, no: EntryNo) -> Option<EntryNo> {
+        let mut at = log.prev(no).first().copied()?;
+        while !authority.is_authorised(at) {
+            at = log.prev(at).first().copied()?;
+        }
+        Some(at)
+    }
+
+    /// The slot where a directory hangs: its home, or where it was moved. None for the root and
+    /// for what was deleted or whose move lost its way.
+    // rule: TREE-2
+    // rule: TREE-5
+    pub fn place(&self, log: &Log, authority: &Authority, dir: DirNo) -> Option<SlotNo> {
+        let is_dir = |no: EntryNo| log.value(no) == Some(&Value::Dir(dir));
+        let mut slot = log.home(dir)?;
+        let mut visited = BTreeSet::new();
+        while visited.insert(slot) {
+            let winner = self.winner(slot)?;
+            let line =
+                core::iter::successors(Some(winner), |no| Self::line_next(log, authority, *no));
+            // Only the moves of this directory matter, not those of others that had the name.
+            let mut said = line.filter_map(|no| match log.moved_to(no) {
+                _ if is_dir(no) => Some((no, None)),
+                Some(link) if is_dir(link) => Some((no, Some(link))),
+                _ => None,
+            });
+            match said.next()? {
+                (no, None) => return (no == winner).then_some(slot),
+                (_, Some(link)) => slot = log.slot_of(link)?,
+            }
+        }
+        None
+    }
+
+    /// The path of a directory as components; none if it has no place, lies in itself or would be
+    /// more than 64 components deep.
+    // rule: TREE-4
+    pub fn path_of_dir(
+        &self,
+        log: &Log,
+        authority: &Authority,
+        dir: DirNo,
+    ) -> Option<Vec<Arc<str>>> {
+        let mut names = Vec::new();
+        let mut at = dir;
+        while Some(at) != log.root() {
+            if names.len() == usize::from(MAX_DEPTH) {
+                return None;
+            }
+            let slot = self.place(log, authority, at)?;
+            names.push(log.slot_name(slot).clone());
+            at = log.slot_dir(slot);
+        }
+        names.reverse();
+        Some(names)
+    }
+
+    /// What the winner of a slot shows; nothing if it is absent.
+    // rule: TREE-1
+    // rule: TREE-3
+    // rule: VIEW-1
+    pub fn node(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Option<Node> {
+        let winner = self.winner(slot)?;
+        let kind = match log.value(winner)? {
+            Value::Tomb => return None,
+            Value::Dir(dir) if self.place(log, authority, *dir) == Some(slot) => {
+                NodeKind::Dir(*dir)
+            }
+            Value::Dir(dir) => NodeKind::Alias(*dir),
+            Value::File { content, executable } => {
+                NodeKind::File { content: *content, executable: *executable }
+            }
+            Value::Sym(text) => NodeKind::Symlink(String::from(&**text)),
+        };
+        Some(Node { slot: Some(slot), winner: Some(winner), kind })
+    }
+
+    /// What a directory, itself at `depth`, shows under a name. A directory too deep for a path is
+    /// shown as an alias that leads nowhere.
+    pub fn node_at_depth(
+        &self,
+        log: &Log,
+        authority: &Authority,
+        slot: SlotNo,
+        depth: usize,
+    ) -> Option<Node> {
+        let mut node = self.node(log, authority, slot)?;
+        if let NodeKind::Dir(dir) = node.kind
+            && depth >= usize::from(MAX_DEPTH)
+        {
+            node.kind = NodeKind::Alias(dir);
+        }
+        Some(node)
+    }
+
+    /// Resolves a path; symbolic links and aliases are not followed.
+    // rule: TREE-1
+    pub fn resolve<'p>(
+        &self,
+        log: &Log,
+        authority: &Authority,
+        path: impl IntoIterator<Item = &'p str>,
+    ) -> Option<Node> {
+        let mut node = Node { slot: None, winner: None, kind: NodeKind::Dir(log.root()?) };
+        for (depth, name) in path.into_iter().enumerate() {
+            let NodeKind::Dir(dir) = node.kind else { return None };
+            node = self.node_at_depth(log, authority, log.child(dir, name)?, depth)?;
+        }
+        Some(node)
+    }
+
+    /// The directories that are unreachable although they have a place: those that contain
+    /// themselves, and those just below the deepest that a path can name. What lies inside one of
+    /// these is found through it and not listed.
+    ///
+    /// Linear in the number of directories, however long a cycle is.
+    // rule: TREE-4
+    pub fn lost_and_found(&self, log: &Log, authority: &Authority) -> Vec<DirNo> {
+        let above: Vec<Above> = (0..log.dirs())
+            .filter_map(DirNo::from_index)
+            .map(|dir| match self.place(log, authority, dir) {
+                _ if Some(dir) == log.root() => Above::Root,
+                Some(slot) => Above::Dir(log.slot_dir(slot).index()),
+                None => Above::Nowhere,
+            })
+            .collect();
+        let mut found = alloc::vec![None; above.len()];
+        for start in 0..above.len() {
+            trace(&above, start, &mut found);
+        }
+        let is_lost = |found: &Option<Reach>| match found {
+            Some(Reach::Cycle) => true,
+            Some(Reach::Depth(depth)) => *depth == usize::from(MAX_DEPTH) + 1,
+            _ => false,
+        };
+        (0..above.len()).filter(|dir| is_lost(&found[*dir])).filter_map(DirNo::from_index).collect()
+    }
+
+    /// The winners of slots in directories that have no path (VIEW-4).
+    // rule: VIEW-4
+    pub fn orphans(&self, log: &Log, authority: &Authority) -> Vec<(DirNo, EntryNo)> {
+        let hidden = (0..log.dirs())
+            .filter_map(DirNo::from_index)
+            .filter(|dir| self.path_of_dir(log, authority, *dir).is_none());
+        hidden
+            .flat_map(|dir| log.children(dir).map(move |(_, slot)| (dir, slot)))
+            .filter_map(|(dir, slot)| Some((dir, self.winner(slot)?)))
+            .collect()
+    }
+}
+
+/// What a directory hangs in.
+#[derive(Clone, Copy)]
+enum Above {
+    Root,
+    Dir(usize),
+    Nowhere,
+}
+
+/// Where following places upward from a directory leads.
+#[derive(Clone, Copy)]
+enum Reach {
+    /// To the root, over so many steps.
+    Depth(usize),
+    /// Back to itself.
+    Cycle,
+    /// Somewhere else without end, or nowhere.
+    Nothing,
+}
+
+/// Finds out where a directory and all above it lead, unless that is known.
+fn trace(above: &[Above], start: usize, found: &mut [Option<Reach>]) {
+    let mut trail = Vec::new();
+    let mut on_trail = BTreeSet::new();
+    let mut at = start;
+    let mut reach = loop {
+        if let Some(reach) = found[at] {
+            break if let Reach::Depth(_) = reach { reach } else { Reach::Nothing };
+        }
+        if !on_trail.insert(at) {
+            while let Some(member) = trail.pop() {
+                found[member] = Some(Reach::Cycle);
+                if member == at {
+                    break;
+                }
+            }
+            break Reach::Nothing;
+        }
+        trail.push(at);
+        match above[at] {
+            Above::Dir(next) => at = next,
+            Above::Root => {
+                found[at] = Some(Reach::Depth(0));
+                trail.pop();
+                break Reach::Depth(0);
+            }
+            Above::Nowhere => break Reach::Nothing,
+        }
+    };
+    while let Some(dir) = trail.pop() {
+        if let Reach::Depth(depth) = &mut reach {
+            *depth += 1;
+        }
+        found[dir] = Some(reach);
+    }
+}
