@@ -5,6 +5,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+pub mod block;
 pub mod id;
 pub mod limits;
 #[cfg(feature = "quic")]
