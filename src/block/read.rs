@@ -40,8 +40,8 @@ pub fn read<S: Source>(
     read_range(content, 0..content.size, source)
 }
 
-/// Reads the bytes of a range, as much of it as lies within the content. Blocks outside it are
-/// not needed, except the nodes above.
+/// Reads the bytes of a range, as much of it as lies within the content; a range that ends before
+/// it starts is empty. Blocks outside it are not needed, except the nodes above.
 ///
 /// # Errors
 /// A block of the range is not here, the content is invalid, or the source failed. Nothing was
@@ -93,6 +93,7 @@ impl<'s, S: Source> Leaves<'s, S> {
         source: &'s mut S,
     ) -> Result<Self, ContentError> {
         let root = Some(BlockRef::root(content)?).filter(|root| overlaps(root, &range));
+        assert!(root.is_none() || range.start < range.end, "what overlaps is not empty");
         Ok(Self { source, range, root, open: Vec::new(), last: None })
     }
 
@@ -154,7 +155,7 @@ impl<S: Source> Iterator for Leaves<'_, S> {
 }
 
 fn overlaps(place: &BlockRef, range: &Range<u64>) -> bool {
-    place.offset < range.end && range.start < place.end()
+    !range.is_empty() && place.offset < range.end && range.start < place.end()
 }
 
 /// The part of a leaf that lies in the range, which it overlaps.

@@ -1,0 +1,5 @@
+//! Integration tests, one binary: a module per part.
+#![allow(missing_docs)]
+
+mod block;
+mod tidy;
