@@ -8,6 +8,7 @@ extern crate std;
 pub mod block;
 pub mod id;
 pub mod limits;
+pub mod manual;
 #[cfg(feature = "quic")]
 pub mod net;
 pub mod store;
