@@ -18,8 +18,8 @@
 //! | read it, or a range of it | [`read`], [`read_range`], [`Leaves`] |
 //!
 //! A tree comes from strangers. Nothing here recurses, trusts a length, or does work that is not
-//! proportional to the blocks that were really handed over: seven node blocks of 38 kB each can
-//! describe 2^63 bytes, and are checked in seven steps.
+//! proportional to the blocks that were really handed over: six node blocks of 38 kB each can
+//! describe 2^60 bytes, and are checked by reading each of them once or twice.
 
 mod build;
 #[cfg(feature = "std")]

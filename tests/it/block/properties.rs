@@ -80,34 +80,39 @@ proptest! {
         }
     }
 
-    /// A world of few blocks that list each other at random, mostly wrongly: checking, walking and
+    /// A world of few blocks that list each other at random, often wrongly: checking, fetching and
     /// reading must agree, and end.
     #[test]
     fn checking_fetching_and_reading_judge_made_up_trees_alike(
         leaves in vec(vec(any::<u8>(), 0..4), 1..4),
-        nodes in vec(vec((any::<prop::sample::Index>(), 0_u64..3), 1..5), 1..8),
+        nodes in vec(vec((any::<prop::sample::Index>(), 0_u64..12), 1..5), 1..8),
         hidden in any::<prop::sample::Index>(),
-        levels in 0_u8..8,
-        error in -1_i64..2,
+        wrong_levels in prop::option::weighted(0.3, 0_u8..8),
     ) {
         let mut peer = Blocks::default();
-        let mut made: Vec<(BlockId, u64)> = Vec::new();
+        // Id, length, height.
+        let mut made: Vec<(BlockId, u64, u8)> = Vec::new();
         for leaf in leaves {
             let length = leaf.len() as u64;
-            made.push((peer.put(leaf), length));
+            made.push((peer.put(leaf), length, 0));
         }
         for node in nodes {
-            let children = node.iter().map(|(child, lie)| {
-                let (id, length) = *child.get(&made);
-                // Mostly the truth, sometimes a byte more or less.
-                let length = if *lie == 0 { length.saturating_add_signed(error) } else { length };
-                block::Child { id, length }
+            let (first, _) = node[0];
+            let height = first.get(&made).2;
+            let level: Vec<_> = made.iter().filter(|child| child.2 == height).copied().collect();
+            let children = node.iter().map(|(child, lie)| match lie {
+                // A child of any height, a length too long, a length too short.
+                0 => (child.get(&made).0, child.get(&made).1),
+                1 => (child.get(&level).0, child.get(&level).1 + 1),
+                2 => (child.get(&level).0, child.get(&level).1.saturating_sub(1)),
+                _ => (child.get(&level).0, child.get(&level).1),
             });
+            let children = children.map(|(id, length)| block::Child { id, length });
             let Ok(node) = NodeBlock::new(children.collect()) else { continue };
-            made.push((peer.put(node.encode()), node.length()));
+            made.push((peer.put(node.encode()), node.length(), height + 1));
         }
-        let &(root, size) = made.last().unwrap();
-        let content = Content { root, size, levels };
+        let &(root, size, height) = made.last().unwrap();
+        let content = Content { root, size, levels: wrong_levels.unwrap_or(height) };
         let complete = block::check(&content, &mut peer) == Ok(Completeness::Complete);
         let read = block::read(&content, 1 << 20, &mut peer);
         prop_assert_eq!(read.is_ok(), complete);

@@ -228,6 +228,12 @@ fn a_damaged_or_forgetful_store_is_told_from_bad_content() {
     let damage = SourceError::Corrupt { id: content.root };
     assert_eq!(block::check(&content, &mut store), Err(damage));
 
+    let mut store = peer.clone();
+    let leaf = *store.blocks.iter().find(|(_, bytes)| bytes.len() == 8).unwrap().0;
+    store.blocks.insert(leaf, Bytes::from_static(b"torn"));
+    let damage = SourceError::Corrupt { id: leaf };
+    assert_eq!(block::check(&content, &mut store), Err(damage), "the author is not blamed");
+
     let mut store = Blocks::default();
     let mut walker = Walker::new(content).unwrap();
     assert_eq!(walker.advance(&mut store), Ok(Progress::Waiting));
