@@ -6,10 +6,12 @@ extern crate alloc;
 extern crate std;
 
 pub mod authority;
+pub mod block;
 pub mod entry;
 pub mod id;
 pub mod limits;
 pub mod log;
+pub mod manual;
 #[cfg(feature = "quic")]
 pub mod net;
 pub mod node;

@@ -54,6 +54,23 @@ pub const MAX_WAITING_PER_KEY: usize = 1_024;
 pub const MAX_WAITING: usize = 65_536;
 /// Longest frame on a stream: a leaf block with its header and room to spare.
 pub const MAX_FRAME: usize = MAX_LEAF + 4_096;
+/// Shortest chunk that content is cut into, except the last: below this the ids cost more than
+/// equal parts save.
+pub const CHUNK_MIN: usize = 16_384;
+/// Length that the chunker aims at: 8 changed bytes resend about this much.
+pub const CHUNK_AVERAGE: usize = 65_536;
+/// Longest chunk: as long as a leaf may be.
+pub const CHUNK_MAX: usize = MAX_LEAF;
+/// Distinct node blocks of one content that a replica follows: full ones list 4 TiB of average
+/// chunks, and remembering them takes about 4 MiB.
+pub const MAX_TREE_NODES: usize = 65_536;
+/// Blocks of one content asked for at a time: 64 MiB of the longest leaves.
+pub const MAX_WANTED: usize = 256;
+/// Node blocks among them: reading ahead in the tree must not delay the leaves in front.
+pub const MAX_WANTED_NODES: usize = 16;
+/// Children looked at in one step of a tree walk, about 50 ms of look-ups: a node has other things
+/// to do in between.
+pub const MAX_WALK_STEPS: usize = 16_384;
 /// Longest file that is written or read whole in memory; larger ones need streaming.
 pub const MAX_FILE: u64 = 1 << 30;
 
@@ -61,6 +78,8 @@ const _: () = {
     assert!(MAX_INLINE + MAX_NAME + MAX_PREV * 34 + 32 * 4 + 64 + 64 < MAX_ENTRY);
     assert!(MAX_NODE_BLOCK <= MAX_LEAF);
     assert!(MAX_LEAF < MAX_FRAME);
+    assert!(CHUNK_MIN < CHUNK_AVERAGE && CHUNK_AVERAGE < CHUNK_MAX && CHUNK_MAX <= MAX_LEAF);
+    assert!(MAX_WANTED_NODES < MAX_WANTED);
     assert!(MAX_WAITING_PER_KEY <= MAX_WAITING_PER_PEER);
     assert!(MAX_WAITING_PER_PEER <= MAX_WAITING);
     assert!(MAX_FILE <= MAX_SIZE);

@@ -288,6 +288,7 @@ impl Writer {
 mod tests {
     use super::*;
 
+    // rule: ENTRY-1
     #[test]
     fn only_one_form_is_accepted() {
         assert_eq!(check(&[0x18, 0x18], 4), Ok(()));

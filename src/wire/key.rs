@@ -80,6 +80,7 @@ fn is_reduced(encoded: &[u8; 32]) -> bool {
 mod tests {
     use super::*;
 
+    // rule: SIG-1
     #[test]
     fn reduced_means_below_p() {
         let mut p = [0xff; 32];
