@@ -19,8 +19,13 @@ pub(super) fn io_error(doing: &str, error: &io::Error) -> StoreError {
 pub(super) fn database_error(doing: &str, error: impl Into<::redb::Error>) -> StoreError {
     use ::redb::Error;
     match error.into() {
-        // The database reports a missing magic number or an impossible header this way.
-        Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+        // A header that is none, or a page that names one outside of the file.
+        Error::Io(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
             StoreError::Corrupt { what: format!("{doing}: {error}") }
         }
         Error::Io(error) => io_error(doing, &error),

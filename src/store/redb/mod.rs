@@ -253,9 +253,15 @@ impl RedbStore {
             table.range_owned::<&[u8]>(from..).map_err(|error| database_error(doing, error))
         })?;
         // `visit` runs outside of the containment: its panics are not the database's.
-        while let Some((key, bytes)) = self
-            .reading(|_| pairs.next().transpose().map_err(|error| database_error(doing, error)))?
-        {
+        while let Some((key, bytes)) = self.reading(|_| {
+            let pair = pairs.next().transpose().map_err(|error| database_error(doing, error))?;
+            if let Some((key, bytes)) = &pair {
+                // A damaged page may name a range outside of itself, which shows at the first
+                // look: better here than below.
+                let _ = (key.value(), bytes.value());
+            }
+            Ok(pair)
+        })? {
             if !visit(key.value(), Record::parse(key.value(), bytes.value())?)? {
                 break;
             }
