@@ -10,6 +10,18 @@ use core::fmt;
 
 use bytes::Bytes;
 
+mod memory;
+#[cfg(feature = "redb")]
+pub mod redb;
+
+pub use memory::MemoryStore;
+#[cfg(feature = "redb")]
+pub use redb::{RedbOptions, RedbStore};
+
+/// Longest key or value, in bytes: what a node keeps is blocks and entries, far below; a length
+/// above comes from a mistake, and would be held in memory whole.
+pub const MAX_VALUE: usize = 1 << 30;
+
 /// The tables of a store. Keys are ordered bytewise within a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -113,6 +125,20 @@ impl Batch {
     pub fn append(&mut self, mut other: Batch) {
         self.changes.append(&mut other.changes);
     }
+
+    /// Refuses keys and values that are too long.
+    fn check(&self) -> Result<(), StoreError> {
+        let lengths = self
+            .changes
+            .iter()
+            .flat_map(|change| [change.key.len(), change.value.as_ref().map_or(0, Bytes::len)]);
+        match lengths.max() {
+            Some(longest) if longest > MAX_VALUE => {
+                Err(StoreError::TooLarge { length: longest as u64 })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Counters of a store since it was opened.
@@ -124,6 +150,17 @@ pub struct StoreStats {
     pub durable_commits: u64,
     /// Bytes of keys and values given to commits.
     pub bytes_written: u64,
+}
+
+impl StoreStats {
+    fn count(&mut self, batch: &Batch, durability: Durability) {
+        self.commits += 1;
+        self.durable_commits += u64::from(durability == Durability::Durable);
+        for change in batch.changes() {
+            let value = change.value.as_ref().map_or(0, Bytes::len);
+            self.bytes_written += (change.key.len() + value) as u64;
+        }
+    }
 }
 
 /// Why a store cannot do what was asked. Unless an arm says otherwise, nothing was changed.
@@ -152,9 +189,16 @@ pub enum StoreError {
         /// The newest format that this version reads.
         supported: u64,
     },
-    /// No space is left on the device. The batch was not committed; what was durable is intact.
+    /// A key or value is longer than [`MAX_VALUE`]; the caller's mistake.
+    TooLarge {
+        /// Its length in bytes.
+        length: u64,
+    },
+    /// No space is left on the device. What was durable is intact; once the store is opened
+    /// again, the batch is there whole or not at all.
     Full,
-    /// The operating system refused. The batch was not committed; what was durable is intact.
+    /// The operating system refused. What was durable is intact; once the store is opened again,
+    /// the batch is there whole or not at all.
     Io {
         /// What was being done and what the system said.
         what: String,
@@ -176,13 +220,14 @@ impl fmt::Display for StoreError {
                 "the store has format {found}, this version reads up to {supported}; \
                  it was not touched"
             ),
-            StoreError::Full => f.write_str(
-                "no space is left on the device; the change was not made, what was durable is \
-                 intact",
+            StoreError::TooLarge { length } => write!(
+                f,
+                "a key or value of {length} bytes is longer than {MAX_VALUE}; nothing was changed"
             ),
-            StoreError::Io { what } => {
-                write!(f, "{what}; the change was not made, what was durable is intact")
+            StoreError::Full => {
+                f.write_str("no space is left on the device; what was durable is intact")
             }
+            StoreError::Io { what } => write!(f, "{what}; what was durable is intact"),
             StoreError::Poisoned => {
                 f.write_str("an earlier error left the store unusable; open it again")
             }
@@ -197,12 +242,25 @@ impl core::error::Error for StoreError {}
 /// A commit is all or nothing, also across a crash; commits become durable in the order they were
 /// made. Reading sees every commit that returned before, durable or not, and never waits for one
 /// that is under way.
+///
+/// After an error of the disk a store may answer everything with [`StoreError::Poisoned`]: what
+/// reached the disk is then known only when it is opened again.
 pub trait Store: fmt::Debug {
     /// The value of a key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] if it is not what was written, [`StoreError::Io`],
+    /// [`StoreError::Poisoned`].
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
     /// Visits the pairs of a table in key order, from the first key not below `from`, until
-    /// `visit` returns `false` or the table ends. The scan sees one moment of the table.
+    /// `visit` returns `false` or the table ends. The scan sees one moment of the table; `visit`
+    /// may use the store.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Store::get); the pairs before the damaged one have been visited.
     fn scan(
         &self,
         table: Table,
@@ -210,10 +268,20 @@ pub trait Store: fmt::Debug {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError>;
 
-    /// Makes all changes of a batch.
+    /// Makes all changes of a batch. An empty batch changes nothing and is not counted; a durable
+    /// one does what [`flush`](Store::flush) does.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`], [`StoreError::Full`], [`StoreError::Io`],
+    /// [`StoreError::Corrupt`], [`StoreError::Poisoned`].
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError>;
 
     /// Makes every deferred commit durable.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Store::commit).
     fn flush(&self) -> Result<(), StoreError>;
 
     /// Counters since opening.

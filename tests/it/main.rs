@@ -2,6 +2,10 @@
 #![allow(missing_docs)]
 // Helpers of tests may fail as tests do; the exception for tests covers only functions marked so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod block;
+#[cfg(feature = "quic")]
+mod net;
+mod store;
 mod tidy;
