@@ -289,9 +289,9 @@ mod tests {
     fn the_text_is_frozen() {
         assert_eq!(
             ticket().to_string(),
-            "basefs1qnmcaaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaiblaqm3tonzxg43tonz\
-             xg43tonzxg43tonzxg43tonzxg43tmbqjmcaaydambqgaydambqgaydambqgaydambqgaydambqgayda\
-             mbqgaydqjdmaaaca4ivcuraaeg3qaaaaaaaaaaaaaaaaaabaaewjpa52g57s"
+            "basefs1qnmcaaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaiblaqm3tonzxg43\
+             tonzxg43tonzxg43tonzxg43tonzxg43tonzxg43tmbqjmcaaydambqgaydambqgaydambqgayda\
+             mbqgaydambqgaydambqgaydqjdmaaaca4ivcuraaeg3qaaaaaaaaaaaaaaaaaabaaewjpa52g57s"
         );
     }
 
