@@ -236,59 +236,63 @@ pub async fn hello<C: Connection>(
     role: Role,
     admission: &Admission,
 ) -> Result<Established<C>, ConnectError> {
+    let streams = match role {
+        Role::Dialer => connection.open().await,
+        Role::Responder => connection.accept().await,
+    };
+    let (mut sender, mut receiver) = streams.map_err(lost)?;
+    let transcript = Transcript::of(&connection, role, admission.hierarchy);
     let outcome = match role {
-        Role::Dialer => introduce(&connection, admission).await,
-        Role::Responder => answer(&connection, admission).await,
+        Role::Dialer => introduce(&transcript, admission, &mut sender, &mut receiver).await,
+        Role::Responder => answer(&transcript, admission, &mut sender, &mut receiver).await,
     };
     match outcome {
-        Ok((sender, receiver)) => {
+        Ok(()) => {
             connection.admit();
             Ok(Established { connection, sender, receiver })
         }
         Err(error) => {
+            // Before the streams are dropped: their end would reach the peer instead.
             connection.close(parting(&error));
             Err(error)
         }
     }
 }
 
-type Streams<C> = (<C as Connection>::Sender, <C as Connection>::Receiver);
-
-async fn introduce<C: Connection>(
-    connection: &C,
+async fn introduce(
+    transcript: &Transcript,
     admission: &Admission,
-) -> Result<Streams<C>, ConnectError> {
-    let transcript = Transcript::of(connection, Role::Dialer, admission.hierarchy);
+    sender: &mut impl FrameSender,
+    receiver: &mut impl FrameReceiver,
+) -> Result<(), ConnectError> {
     let key = admission.current();
-    let (mut sender, mut receiver) = connection.open().await.map_err(lost)?;
     sender.send(transcript.message(Role::Dialer, &key)).await.map_err(lost)?;
 
-    let hello = hear(&mut receiver).await?;
+    let hello = hear(receiver).await?;
     transcript.check_tag(Role::Responder, &hello)?;
-    if !transcript.is_proved_by(Role::Responder, &key, &hello) {
-        return Err(ConnectError::WrongSecret);
+    if transcript.is_proved_by(Role::Responder, &key, &hello) {
+        Ok(())
+    } else {
+        Err(ConnectError::WrongSecret)
     }
-    Ok((sender, receiver))
 }
 
-async fn answer<C: Connection>(
-    connection: &C,
+async fn answer(
+    transcript: &Transcript,
     admission: &Admission,
-) -> Result<Streams<C>, ConnectError> {
-    let transcript = Transcript::of(connection, Role::Responder, admission.hierarchy);
-    let (mut sender, mut receiver) = connection.accept().await.map_err(lost)?;
-
-    let hello = hear(&mut receiver).await?;
+    sender: &mut impl FrameSender,
+    receiver: &mut impl FrameReceiver,
+) -> Result<(), ConnectError> {
+    let hello = hear(receiver).await?;
     transcript.check_tag(Role::Dialer, &hello)?;
     let accepted = admission.accepted();
     let key = accepted.iter().find(|key| transcript.is_proved_by(Role::Dialer, key, &hello));
     // Answered with the secret the dialler used: it may not know a newer one.
     let key = key.ok_or(ConnectError::WrongSecret)?;
-    sender.send(transcript.message(Role::Responder, key)).await.map_err(lost)?;
-    Ok((sender, receiver))
+    sender.send(transcript.message(Role::Responder, key)).await.map_err(lost)
 }
 
-async fn hear<R: FrameReceiver>(receiver: &mut R) -> Result<Hello, ConnectError> {
+async fn hear(receiver: &mut impl FrameReceiver) -> Result<Hello, ConnectError> {
     match receiver.receive_at_most(HELLO_LIMIT).await {
         Ok(Some(frame)) => Hello::decode(&frame),
         Ok(None) => Err(misbehaved("it ended the stream without a hello")),

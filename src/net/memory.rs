@@ -271,6 +271,12 @@ struct End {
 }
 
 impl End {
+    /// Fails if the connection has ended.
+    async fn check(&self) -> Result<(), LinkError> {
+        let ended = self.link.ended.borrow().is_some();
+        if ended { Err(self.link.ended(self.side).await) } else { Ok(()) }
+    }
+
     /// Runs `work` until the connection ends. What had arrived by then is still delivered.
     async fn until_ended<T>(
         &self,
@@ -319,7 +325,12 @@ impl MemoryConnection {
         announcement: Option<Announcement>,
     ) -> (MemorySender, MemoryReceiver) {
         (
-            MemorySender { end: self.end.clone(), frames: Some(frames), announcement },
+            MemorySender {
+                end: self.end.clone(),
+                frames: Some(frames),
+                announcement,
+                inside_frame: false,
+            },
             MemoryReceiver { end: self.end.clone(), arrived, waiting: None },
         )
     }
@@ -346,6 +357,7 @@ impl Connection for MemoryConnection {
 
     async fn open(&self) -> Result<(MemorySender, MemoryReceiver), LinkError> {
         let end = &self.end;
+        end.check().await?;
         let place = end.until_ended(async {
             end.opened
                 .clone()
@@ -408,6 +420,8 @@ pub struct MemorySender {
     /// Nothing once the stream is finished.
     frames: Option<mpsc::Sender<Bytes>>,
     announcement: Option<Announcement>,
+    /// A send was broken off; with QUIC, part of its frame would be on the way.
+    inside_frame: bool,
 }
 
 impl MemorySender {
@@ -421,15 +435,18 @@ impl MemorySender {
 impl FrameSender for MemorySender {
     async fn send(&mut self, frame: Bytes) -> Result<(), LinkError> {
         framing::head(&frame)?;
+        if self.inside_frame {
+            return Err(LinkError::Failed { what: "an earlier frame was broken off".into() });
+        }
         self.announce();
         let frames = self.frames.as_ref().ok_or(LinkError::ClosedHere)?;
         let (end, length) = (&self.end, frame.len() as u64);
-        if end.link.ended.borrow().is_some() {
-            return Err(end.link.ended(end.side).await);
-        }
+        end.check().await?;
         let sending =
             async { frames.send(frame).await.map_err(|_| LinkError::Closed(CloseReason::Done)) };
+        self.inside_frame = true;
         end.until_ended(sending).await?;
+        self.inside_frame = false;
         end.link.sent[end.side.index()].fetch_add(length, Ordering::Relaxed);
         Ok(())
     }
@@ -465,7 +482,9 @@ impl FrameReceiver for MemoryReceiver {
             Some(frame) if frame.len() > limit => {
                 Err(LinkError::FrameTooLong { length: frame.len() as u64 })
             }
-            _ => Ok(self.waiting.take()),
+            Some(_) => Ok(self.waiting.take()),
+            // Finished, or gone with the connection.
+            None => self.end.check().await.map(|()| None),
         }
     }
 }
