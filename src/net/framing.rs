@@ -146,7 +146,7 @@ mod tests {
     fn a_finished_frame_has_no_slack() {
         let frame = vec![1; 100_000];
         let mut assembler = Assembler::default();
-        for chunk in framed(&[frame.clone()]).chunks(1_400) {
+        for chunk in framed(core::slice::from_ref(&frame)).chunks(1_400) {
             assembler.push(Bytes::copy_from_slice(chunk));
             if assembler.body.len() + 1_400 >= frame.len() {
                 assert!(assembler.body.capacity() <= frame.len());

@@ -12,6 +12,7 @@ use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::udp::{UdpSockRef, UdpSocketState};
 use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime, TransportConfig, VarInt};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -31,6 +32,9 @@ const MAX_HANDSHAKES: usize = 64;
 const MAX_UNVALIDATED: usize = 16;
 /// The time for one of those handshakes; at half the packets lost one takes up to a minute.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Packets that wait in the kernel, in bytes, for each direction. The usual 208 KiB overflow when
+/// this process is not scheduled for a millisecond.
+const SOCKET_BUFFER: usize = 2 << 20;
 /// Connections ready for [`Transport::accept`]; a node that does not keep up turns others away.
 const MAX_READY: usize = 64;
 
@@ -80,6 +84,7 @@ impl QuicTransport {
         let taken = |error: std::io::Error| BindError::Address { what: error.to_string() };
         let socket = UdpSocket::bind(config.listen).map_err(taken)?;
         let bound = socket.local_addr().map_err(taken)?;
+        enlarge_buffers(&socket);
         let endpoint =
             Endpoint::new(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime))
                 .map_err(taken)?;
@@ -198,6 +203,15 @@ async fn shake_hands(
     let Some(connection) = QuicConnection::new(connection, node) else { return };
     if let Err(refused) = ready.try_send(connection) {
         refused.into_inner().close(CloseReason::Busy);
+    }
+}
+
+/// Asks for room in the kernel. The system may grant less: then more packets are lost at high
+/// rates, and nothing else changes.
+fn enlarge_buffers(socket: &UdpSocket) {
+    if let Ok(state) = UdpSocketState::new(UdpSockRef::from(socket)) {
+        let _ = state.set_recv_buffer_size(UdpSockRef::from(socket), SOCKET_BUFFER);
+        let _ = state.set_send_buffer_size(UdpSockRef::from(socket), SOCKET_BUFFER);
     }
 }
 

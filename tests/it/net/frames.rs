@@ -17,7 +17,11 @@ const A_WHILE: Duration = Duration::from_millis(200);
 /// A frame that differs from all others, in content or length.
 fn frame(number: usize) -> Bytes {
     let length = [0, 1, 400, 1_200, 5_000, 70_000][number % 6] + number;
-    Bytes::from(vec![(number % 251) as u8; length])
+    Bytes::from(vec![byte(number); length])
+}
+
+fn byte(number: usize) -> u8 {
+    u8::try_from(number % 251).unwrap()
 }
 
 async fn in_order<T: Transport>(pair: Pair<T>) {
@@ -224,7 +228,7 @@ async fn much_data_goes_through_unharmed() {
     let (mut ana, mut bob) = pair.meet().await;
     let sending = tokio::spawn(async move {
         for number in 0..frames {
-            ana.sender.send(Bytes::from(vec![(number % 251) as u8; MAX_FRAME])).await.unwrap();
+            ana.sender.send(Bytes::from(vec![byte(number); MAX_FRAME])).await.unwrap();
         }
         ana.sender.finish();
         ana
@@ -232,7 +236,7 @@ async fn much_data_goes_through_unharmed() {
     for number in 0..frames {
         let frame = bob.receiver.receive().await.unwrap().unwrap();
         assert_eq!(frame.len(), MAX_FRAME);
-        assert!(frame.iter().all(|&byte| byte == (number % 251) as u8));
+        assert!(frame.iter().all(|&found| found == byte(number)));
     }
     assert_eq!(bob.receiver.receive().await, Ok(None));
     sending.await.unwrap();
