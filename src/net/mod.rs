@@ -2,7 +2,26 @@
 //!
 //! A [`Transport`] finds a peer by address and proves who it is; a [`Connection`] carries frames
 //! both ways. The QUIC transport is the real one; the in-memory transport connects two nodes of
-//! one process for tests.
+//! one process for tests. Over either, [`dial`] and [`welcome`] let a peer in only after the hello
+//! in which both sides prove that they may read the same hierarchy. A [`Ticket`] is what somebody
+//! needs to get that far.
+
+mod backoff;
+mod codec;
+mod framing;
+mod hello;
+pub mod memory;
+mod quic;
+mod ticket;
+mod tls;
+
+pub use backoff::Backoff;
+pub use hello::{
+    Access, Admission, DIAL_TIMEOUT, Established, HELLO_LIMIT, HELLO_TIMEOUT, PROTOCOL_VERSION,
+    ReadSecret, Role, dial, hello, welcome,
+};
+pub use quic::{Congestion, QuicConfig, QuicConnection, QuicReceiver, QuicSender, QuicTransport};
+pub use ticket::{PeerAddress, Ticket, TicketError};
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,6 +32,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::id::NodeId;
+use crate::limits::MAX_FRAME;
 
 /// Finds and accepts peers.
 pub trait Transport: Send + Sync + 'static {
@@ -47,6 +67,9 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// Receives frames.
     type Receiver: FrameReceiver;
 
+    /// Who is at this end.
+    fn node(&self) -> NodeId;
+
     /// Who is at the other end; proved, not claimed.
     fn peer(&self) -> NodeId;
 
@@ -54,7 +77,12 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// proofs to it.
     fn binding(&self) -> [u8; 32];
 
-    /// Opens a stream for frames in both directions.
+    /// Grants the peer what only those get that passed the hello: until then it may open one
+    /// stream and has little room to fill. [`hello`] calls it.
+    fn admit(&self);
+
+    /// Opens a stream for frames in both directions; waits while the peer allows no more. The
+    /// peer learns of the stream with the first frame on it.
     fn open(
         &self,
     ) -> impl Future<Output = Result<(Self::Sender, Self::Receiver), LinkError>> + Send;
@@ -64,7 +92,7 @@ pub trait Connection: Clone + Send + Sync + 'static {
         &self,
     ) -> impl Future<Output = Result<(Self::Sender, Self::Receiver), LinkError>> + Send;
 
-    /// Closes the connection and says why.
+    /// Closes the connection and says why. What was sent and has not arrived is lost.
     fn close(&self, reason: CloseReason);
 
     /// Waits until the connection is gone.
@@ -74,10 +102,12 @@ pub trait Connection: Clone + Send + Sync + 'static {
     fn stats(&self) -> LinkStats;
 }
 
-/// Sends frames in order.
+/// Sends frames in order. Dropping it finishes the stream.
 pub trait FrameSender: Send + 'static {
-    /// Sends one frame of at most [`MAX_FRAME`](crate::limits::MAX_FRAME) bytes; waits while the
-    /// peer does not read.
+    /// Sends one frame of at most [`MAX_FRAME`] bytes; waits while the peer does not read.
+    ///
+    /// If the future is dropped before it is done, part of the frame may be on its way: the
+    /// stream is then unusable, and every further call fails.
     fn send(&mut self, frame: Bytes) -> impl Future<Output = Result<(), LinkError>> + Send;
 
     /// Ends the stream: the peer reads everything sent, then the end.
@@ -86,8 +116,17 @@ pub trait FrameSender: Send + 'static {
 
 /// Receives frames in order.
 pub trait FrameReceiver: Send + 'static {
-    /// The next frame, or nothing when the peer has finished.
-    fn receive(&mut self) -> impl Future<Output = Result<Option<Bytes>, LinkError>> + Send;
+    /// The next frame, or nothing when the peer has finished. Dropping the future loses nothing.
+    fn receive(&mut self) -> impl Future<Output = Result<Option<Bytes>, LinkError>> + Send {
+        self.receive_at_most(MAX_FRAME)
+    }
+
+    /// Like [`Self::receive`], with a lower limit for the length of the frame in bytes: for peers
+    /// that are not trusted with more.
+    fn receive_at_most(
+        &mut self,
+        limit: usize,
+    ) -> impl Future<Output = Result<Option<Bytes>, LinkError>> + Send;
 }
 
 /// Counters of one connection, in bytes of UDP payload where the transport can tell.
@@ -123,6 +162,70 @@ pub enum CloseReason {
     Unknown,
 }
 
+impl CloseReason {
+    /// Every reason that has a code of its own.
+    const KNOWN: [CloseReason; 6] = [
+        CloseReason::Done,
+        CloseReason::OtherHierarchy,
+        CloseReason::WrongSecret,
+        CloseReason::OtherVersion,
+        CloseReason::Misbehaved,
+        CloseReason::Busy,
+    ];
+
+    /// The code on the wire; part of the protocol. A connection that is merely dropped closes
+    /// with 0.
+    pub const fn code(self) -> u32 {
+        match self {
+            CloseReason::Done => 0,
+            CloseReason::OtherHierarchy => 1,
+            CloseReason::WrongSecret => 2,
+            CloseReason::OtherVersion => 3,
+            CloseReason::Misbehaved => 4,
+            CloseReason::Busy => 5,
+            // Far from the codes that later versions will add.
+            CloseReason::Unknown => 0xffff,
+        }
+    }
+
+    /// The reason behind a code.
+    pub fn from_code(code: u64) -> Self {
+        let known = Self::KNOWN.into_iter().find(|reason| u64::from(reason.code()) == code);
+        known.unwrap_or(CloseReason::Unknown)
+    }
+}
+
+/// Why no transport came about. Nothing was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BindError {
+    /// There is no tokio runtime here to run it on.
+    NoRuntime,
+    /// The address cannot be listened at: it is taken, or not of this machine.
+    Address {
+        /// What the system said.
+        what: String,
+    },
+    /// The node's certificate or the TLS configuration could not be made: a bug, or a library
+    /// that does not fit.
+    Identity {
+        /// What the library said.
+        what: String,
+    },
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BindError::NoRuntime => f.write_str("a transport needs a tokio runtime to run on"),
+            BindError::Address { what } => write!(f, "cannot listen at this address: {what}"),
+            BindError::Identity { what } => write!(f, "cannot set up the node's identity: {what}"),
+        }
+    }
+}
+
+impl core::error::Error for BindError {}
+
 /// Why no connection came about. No state was changed on either side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -147,7 +250,17 @@ pub enum ConnectError {
     },
     /// The peer accepts no more connections now.
     Busy,
-    /// The local socket or configuration failed.
+    /// The peer closed the connection before the hello was through.
+    HungUp {
+        /// What it gave as the reason.
+        reason: CloseReason,
+    },
+    /// The connection was lost before the hello was through.
+    Lost {
+        /// What happened.
+        what: String,
+    },
+    /// The local socket or configuration failed, or the transport was closed meanwhile.
     Local {
         /// What the system said.
         what: String,
@@ -170,6 +283,12 @@ impl fmt::Display for ConnectError {
             ),
             ConnectError::Misbehaved { what } => write!(f, "the peer broke the protocol: {what}"),
             ConnectError::Busy => f.write_str("the peer accepts no more connections now"),
+            ConnectError::HungUp { reason } => {
+                write!(f, "the peer hung up during the hello: {reason:?}")
+            }
+            ConnectError::Lost { what } => {
+                write!(f, "the connection was lost during the hello: {what}")
+            }
             ConnectError::Local { what } => write!(f, "this machine could not connect: {what}"),
         }
     }
@@ -181,15 +300,16 @@ impl core::error::Error for ConnectError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LinkError {
-    /// The peer closed it.
+    /// The peer closed it, or the stream alone.
     Closed(CloseReason),
-    /// This node closed it.
+    /// This node closed it, or finished the stream before.
     ClosedHere,
     /// The peer was silent for too long, or the network is gone.
     TimedOut,
-    /// The peer announced a frame longer than allowed; nothing of it was read.
+    /// A frame longer than allowed: announced by the peer, or given to [`FrameSender::send`].
+    /// Nothing of it was read or sent.
     FrameTooLong {
-        /// The length it announced.
+        /// Its length in bytes.
         length: u64,
     },
     /// The stream ended inside a frame.
@@ -208,7 +328,7 @@ impl fmt::Display for LinkError {
             LinkError::ClosedHere => f.write_str("the connection was closed here"),
             LinkError::TimedOut => f.write_str("the connection timed out"),
             LinkError::FrameTooLong { length } => {
-                write!(f, "the peer announced a frame of {length} bytes, more than allowed")
+                write!(f, "a frame of {length} bytes is longer than allowed")
             }
             LinkError::Truncated => f.write_str("the stream ended inside a frame"),
             LinkError::Failed { what } => write!(f, "the connection failed: {what}"),
@@ -217,3 +337,19 @@ impl fmt::Display for LinkError {
 }
 
 impl core::error::Error for LinkError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_codes_are_frozen() {
+        let codes = CloseReason::KNOWN.map(CloseReason::code);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5]);
+        for reason in CloseReason::KNOWN {
+            assert_eq!(CloseReason::from_code(reason.code().into()), reason);
+        }
+        assert_eq!(CloseReason::from_code(6), CloseReason::Unknown);
+        assert_eq!(CloseReason::from_code(u64::MAX), CloseReason::Unknown);
+    }
+}

@@ -1,0 +1,498 @@
+//! The hello: two connected nodes prove to each other that they may read the same hierarchy.
+//!
+//! The transport has proved *who* each end is. In the hello the dialler speaks first, and the
+//! other end answers only what it could verify. Both messages have one form:
+//!
+//! ```text
+//! [version, tag, proof]
+//! tag   = hash of (role, binding, hierarchy)
+//! proof = hash keyed by the read secret of (role, version, binding, both nodes, hierarchy)
+//! ```
+//!
+//! The *binding* is a secret of this one connection, so neither part can be replayed on another or
+//! passed on by somebody in between; the *role* is that of the speaker, so neither can be sent
+//! back to whoever made it. Without the hierarchy's id the tag says nothing, and a stranger is
+//! told nothing but [`CloseReason::OtherHierarchy`].
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+use std::net::SocketAddr;
+
+use blake3::Hash;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteArray;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::codec;
+use super::{
+    CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError, Transport,
+};
+use crate::id::{EntryId, NodeId};
+use crate::wire::cbor::{CborError, Reader};
+
+/// The version of the protocol that follows the hello.
+pub const PROTOCOL_VERSION: u64 = 1;
+/// Longest hello in bytes. Ours has 70; the rest is room for later versions, which must be
+/// understood so far as to be told from garbage.
+pub const HELLO_LIMIT: usize = 256;
+/// The time a connected peer has for its hello: one round trip, repeated often where half the
+/// packets are lost.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(15);
+/// The time for connecting and the hello together; at half the packets lost a handshake alone
+/// takes up to a minute.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// Most values in a hello of any version, so that a later one can still be told from garbage.
+const MAX_FIELDS: usize = 16;
+
+/// What a replica must know to be let in: made with the hierarchy, handed on in tickets, never in
+/// the log. Wiped from memory when dropped, never printed.
+#[derive(Clone)]
+pub struct ReadSecret([u8; 32]);
+
+impl ReadSecret {
+    /// Wraps 32 bytes, which must come from a source of randomness fit for keys.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes: keep them where secrets go.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    fn key(&self) -> ProofKey {
+        ProofKey(blake3::derive_key("basefs v1 hello secret", &self.0))
+    }
+}
+
+impl PartialEq for ReadSecret {
+    /// Takes the same time wherever the two differ.
+    fn eq(&self, other: &Self) -> bool {
+        Hash::from_bytes(self.0) == Hash::from_bytes(other.0)
+    }
+}
+
+impl Eq for ReadSecret {}
+
+impl Drop for ReadSecret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for ReadSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadSecret(…)")
+    }
+}
+
+/// Who may read a hierarchy.
+///
+/// To rotate a secret without losing anybody: accept the new one everywhere, then make it the
+/// current one everywhere while the old one is still accepted, then drop the old one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever knows a secret.
+    Secret {
+        /// The secret that this node dials with.
+        current: ReadSecret,
+        /// Further secrets that it lets others in with.
+        also_accepted: Vec<ReadSecret>,
+    },
+    /// Whoever knows the id of the hierarchy. Both ends must be set so.
+    Public,
+}
+
+/// Who is let in: peers that replicate this hierarchy and may read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// The hierarchy: the id of its genesis.
+    pub hierarchy: EntryId,
+    /// Who may read it.
+    pub access: Access,
+}
+
+impl Admission {
+    /// The key this node proves with as the dialler.
+    fn current(&self) -> ProofKey {
+        match &self.access {
+            Access::Secret { current, .. } => current.key(),
+            Access::Public => self.public_key(),
+        }
+    }
+
+    /// The keys a dialler may have proved with.
+    fn accepted(&self) -> Vec<ProofKey> {
+        match &self.access {
+            Access::Secret { current, also_accepted } => {
+                core::iter::once(current).chain(also_accepted).map(ReadSecret::key).collect()
+            }
+            Access::Public => alloc::vec![self.public_key()],
+        }
+    }
+
+    fn public_key(&self) -> ProofKey {
+        ProofKey(blake3::derive_key("basefs v1 hello public", self.hierarchy.as_bytes()))
+    }
+}
+
+/// What proofs are keyed by.
+struct ProofKey([u8; 32]);
+
+impl Drop for ProofKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// Which end of a connection a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It dialled, and speaks first.
+    Dialer,
+    /// It was dialled.
+    Responder,
+}
+
+impl Role {
+    const fn byte(self) -> u8 {
+        match self {
+            Role::Dialer => 0,
+            Role::Responder => 1,
+        }
+    }
+}
+
+/// A connection to a peer that may read the same hierarchy, and the stream the hello was on, which
+/// stays open for what comes next.
+#[derive(Debug)]
+pub struct Established<C: Connection> {
+    /// The connection.
+    pub connection: C,
+    /// Sends on the first stream.
+    pub sender: C::Sender,
+    /// Receives from the first stream.
+    pub receiver: C::Receiver,
+}
+
+/// Dials a peer and says hello, within [`DIAL_TIMEOUT`].
+///
+/// # Errors
+///
+/// [`ConnectError`]; no connection is left behind.
+pub async fn dial<T: Transport>(
+    transport: &T,
+    address: SocketAddr,
+    expected: NodeId,
+    admission: &Admission,
+) -> Result<Established<T::Connection>, ConnectError> {
+    let dialling = async {
+        let connection = transport.connect(address, expected).await?;
+        timed_hello(connection, Role::Dialer, admission).await
+    };
+    tokio::time::timeout(DIAL_TIMEOUT, dialling).await.unwrap_or(Err(ConnectError::TimedOut))
+}
+
+/// Hears the hello of a peer that connected and answers it, within [`HELLO_TIMEOUT`].
+///
+/// # Errors
+///
+/// [`ConnectError`]; the connection is closed.
+pub async fn welcome<C: Connection>(
+    connection: C,
+    admission: &Admission,
+) -> Result<Established<C>, ConnectError> {
+    timed_hello(connection, Role::Responder, admission).await
+}
+
+async fn timed_hello<C: Connection>(
+    connection: C,
+    role: Role,
+    admission: &Admission,
+) -> Result<Established<C>, ConnectError> {
+    let exchange = hello(connection.clone(), role, admission);
+    let outcome = tokio::time::timeout(HELLO_TIMEOUT, exchange).await;
+    outcome.unwrap_or_else(|_elapsed| {
+        connection.close(CloseReason::Done);
+        Err(ConnectError::TimedOut)
+    })
+}
+
+/// The exchange itself, over any transport and without a time limit.
+///
+/// For the dialler it is done when the answer was verified: both ends are sure of each other then.
+/// The responder is sure of the dialler when it answers; should the dialler refuse the answer, the
+/// connection closes.
+///
+/// # Errors
+///
+/// [`ConnectError`]; the connection is closed, and the peer told why.
+pub async fn hello<C: Connection>(
+    connection: C,
+    role: Role,
+    admission: &Admission,
+) -> Result<Established<C>, ConnectError> {
+    let streams = match role {
+        Role::Dialer => connection.open().await,
+        Role::Responder => connection.accept().await,
+    };
+    let (mut sender, mut receiver) = streams.map_err(lost)?;
+    let transcript = Transcript::of(&connection, role, admission.hierarchy);
+    let outcome = match role {
+        Role::Dialer => introduce(&transcript, admission, &mut sender, &mut receiver).await,
+        Role::Responder => answer(&transcript, admission, &mut sender, &mut receiver).await,
+    };
+    match outcome {
+        Ok(()) => {
+            connection.admit();
+            Ok(Established { connection, sender, receiver })
+        }
+        Err(error) => {
+            // Before the streams are dropped: their end would reach the peer instead.
+            connection.close(parting(&error));
+            Err(error)
+        }
+    }
+}
+
+async fn introduce(
+    transcript: &Transcript,
+    admission: &Admission,
+    sender: &mut impl FrameSender,
+    receiver: &mut impl FrameReceiver,
+) -> Result<(), ConnectError> {
+    let key = admission.current();
+    sender.send(transcript.message(Role::Dialer, &key)).await.map_err(lost)?;
+
+    let hello = hear(receiver).await?;
+    transcript.check_tag(Role::Responder, &hello)?;
+    if transcript.is_proved_by(Role::Responder, &key, &hello) {
+        Ok(())
+    } else {
+        Err(ConnectError::WrongSecret)
+    }
+}
+
+async fn answer(
+    transcript: &Transcript,
+    admission: &Admission,
+    sender: &mut impl FrameSender,
+    receiver: &mut impl FrameReceiver,
+) -> Result<(), ConnectError> {
+    let hello = hear(receiver).await?;
+    transcript.check_tag(Role::Dialer, &hello)?;
+    let accepted = admission.accepted();
+    let key = accepted.iter().find(|key| transcript.is_proved_by(Role::Dialer, key, &hello));
+    // Answered with the secret the dialler used: it may not know a newer one.
+    let key = key.ok_or(ConnectError::WrongSecret)?;
+    sender.send(transcript.message(Role::Responder, key)).await.map_err(lost)
+}
+
+async fn hear(receiver: &mut impl FrameReceiver) -> Result<Hello, ConnectError> {
+    match receiver.receive_at_most(HELLO_LIMIT).await {
+        Ok(Some(frame)) => Hello::decode(&frame),
+        Ok(None) => Err(misbehaved("it ended the stream without a hello")),
+        Err(error) => Err(lost(error)),
+    }
+}
+
+/// The message: version, tag, proof.
+#[derive(Serialize, Deserialize)]
+struct Hello(u64, ByteArray<32>, ByteArray<32>);
+
+impl Hello {
+    fn decode(frame: &[u8]) -> Result<Self, ConnectError> {
+        // Whatever else later versions change, they keep the array and its first number.
+        let garbage = |_: CborError| misbehaved("its hello is not one of any version");
+        let mut reader = Reader::new(frame);
+        reader.array(1..=MAX_FIELDS).map_err(garbage)?;
+        if reader.uint().map_err(garbage)? != PROTOCOL_VERSION {
+            return Err(ConnectError::OtherVersion);
+        }
+        codec::decode(frame, HELLO_LIMIT).ok_or_else(|| misbehaved("its hello is malformed"))
+    }
+}
+
+/// What both ends know of a connection and prove statements about.
+struct Transcript {
+    binding: Zeroizing<[u8; 32]>,
+    dialer: NodeId,
+    responder: NodeId,
+    hierarchy: EntryId,
+}
+
+impl Transcript {
+    fn of<C: Connection>(connection: &C, role: Role, hierarchy: EntryId) -> Self {
+        let (node, peer) = (connection.node(), connection.peer());
+        let (dialer, responder) = match role {
+            Role::Dialer => (node, peer),
+            Role::Responder => (peer, node),
+        };
+        Self { binding: Zeroizing::new(connection.binding()), dialer, responder, hierarchy }
+    }
+
+    fn tag(&self, speaker: Role) -> Hash {
+        blake3::Hasher::new_derive_key("basefs v1 hello tag")
+            .update(&[speaker.byte()])
+            .update(&*self.binding)
+            .update(self.hierarchy.as_bytes())
+            .finalize()
+    }
+
+    fn proof(&self, speaker: Role, key: &ProofKey) -> Hash {
+        blake3::Hasher::new_keyed(&key.0)
+            .update(&[speaker.byte()])
+            .update(&PROTOCOL_VERSION.to_be_bytes())
+            .update(&*self.binding)
+            .update(self.dialer.as_bytes())
+            .update(self.responder.as_bytes())
+            .update(self.hierarchy.as_bytes())
+            .finalize()
+    }
+
+    fn message(&self, speaker: Role, key: &ProofKey) -> Bytes {
+        let (tag, proof) = (self.tag(speaker), self.proof(speaker, key));
+        let hello =
+            Hello(PROTOCOL_VERSION, ByteArray::new(tag.into()), ByteArray::new(proof.into()));
+        Bytes::copy_from_slice(&codec::encode(&hello, HELLO_LIMIT))
+    }
+
+    // The comparisons are those of `blake3::Hash`, which take the same time wherever the two
+    // differ.
+
+    fn check_tag(&self, speaker: Role, hello: &Hello) -> Result<(), ConnectError> {
+        if self.tag(speaker) == Hash::from_bytes(*hello.1) {
+            Ok(())
+        } else {
+            Err(ConnectError::OtherHierarchy)
+        }
+    }
+
+    fn is_proved_by(&self, speaker: Role, key: &ProofKey, hello: &Hello) -> bool {
+        self.proof(speaker, key) == Hash::from_bytes(*hello.2)
+    }
+}
+
+fn misbehaved(what: &str) -> ConnectError {
+    ConnectError::Misbehaved { what: what.into() }
+}
+
+/// What the end of a connection means while saying hello.
+fn lost(error: LinkError) -> ConnectError {
+    match error {
+        LinkError::Closed(CloseReason::OtherHierarchy) => ConnectError::OtherHierarchy,
+        LinkError::Closed(CloseReason::WrongSecret) => ConnectError::WrongSecret,
+        LinkError::Closed(CloseReason::OtherVersion) => ConnectError::OtherVersion,
+        LinkError::Closed(CloseReason::Busy) => ConnectError::Busy,
+        LinkError::Closed(reason) => ConnectError::HungUp { reason },
+        LinkError::ClosedHere => ConnectError::Local { what: error.to_string() },
+        LinkError::TimedOut => ConnectError::TimedOut,
+        LinkError::FrameTooLong { .. } | LinkError::Truncated => {
+            ConnectError::Misbehaved { what: error.to_string() }
+        }
+        LinkError::Failed { what } => ConnectError::Lost { what },
+    }
+}
+
+/// What the peer is told when the hello failed with `error` here.
+fn parting(error: &ConnectError) -> CloseReason {
+    match error {
+        ConnectError::OtherHierarchy => CloseReason::OtherHierarchy,
+        ConnectError::WrongSecret => CloseReason::WrongSecret,
+        ConnectError::OtherVersion => CloseReason::OtherVersion,
+        ConnectError::Misbehaved { .. } => CloseReason::Misbehaved,
+        _ => CloseReason::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    fn transcript() -> Transcript {
+        Transcript {
+            binding: Zeroizing::new([1; 32]),
+            dialer: NodeId::from_bytes([2; 32]),
+            responder: NodeId::from_bytes([3; 32]),
+            hierarchy: EntryId::from_bytes([4; 32]),
+        }
+    }
+
+    fn secret(byte: u8) -> ProofKey {
+        ReadSecret::from_bytes([byte; 32]).key()
+    }
+
+    #[test]
+    fn the_message_is_frozen() {
+        let message = transcript().message(Role::Dialer, &secret(5));
+        assert_eq!(message.len(), 70);
+        assert_eq!(message[..4], [0x83, 0x01, 0x58, 0x20]);
+        assert_eq!(blake3::hash(&message).to_hex()[..16], *"262f2e40af96abda");
+    }
+
+    #[test]
+    fn a_proof_holds_for_its_speaker_connection_and_secret_only() {
+        let transcript = transcript();
+        let hello = Hello::decode(&transcript.message(Role::Dialer, &secret(5))).unwrap();
+        assert_eq!(transcript.check_tag(Role::Dialer, &hello), Ok(()));
+        assert!(transcript.is_proved_by(Role::Dialer, &secret(5), &hello));
+        assert!(!transcript.is_proved_by(Role::Dialer, &secret(6), &hello));
+
+        // Sent back to whoever made it.
+        assert_eq!(
+            transcript.check_tag(Role::Responder, &hello),
+            Err(ConnectError::OtherHierarchy)
+        );
+        assert!(!transcript.is_proved_by(Role::Responder, &secret(5), &hello));
+
+        // On another connection, or between other nodes.
+        let elsewhere = Transcript { binding: Zeroizing::new([9; 32]), ..self::transcript() };
+        assert_eq!(elsewhere.check_tag(Role::Dialer, &hello), Err(ConnectError::OtherHierarchy));
+        assert!(!elsewhere.is_proved_by(Role::Dialer, &secret(5), &hello));
+        let other = Transcript { dialer: NodeId::from_bytes([9; 32]), ..self::transcript() };
+        assert!(!other.is_proved_by(Role::Dialer, &secret(5), &hello));
+    }
+
+    #[test]
+    fn a_later_version_is_told_from_garbage() {
+        assert_eq!(Hello::decode(&[0x82, 0x02, 0x40]).err(), Some(ConnectError::OtherVersion));
+        for garbage in [&[][..], b"GET / HTTP/1.1", &[0x01], &[0x83, 0x01, 0x40, 0x40]] {
+            let error = Hello::decode(garbage).err();
+            assert!(matches!(error, Some(ConnectError::Misbehaved { .. })), "{garbage:?}");
+        }
+        let mut trailing = transcript().message(Role::Dialer, &secret(5)).to_vec();
+        trailing.push(0);
+        assert!(Hello::decode(&trailing).is_err());
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let access = Access::Secret {
+            current: ReadSecret::from_bytes([0xab; 32]),
+            also_accepted: alloc::vec![ReadSecret::from_bytes([0xcd; 32])],
+        };
+        let printed = format!("{access:?}");
+        assert!(!printed.contains("ab") && !printed.contains("171") && !printed.contains("cd"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_bytes_do_no_harm(
+            version in 0u8..3,
+            bytes in proptest::collection::vec(0u8.., 0..HELLO_LIMIT + 10),
+        ) {
+            // With a good beginning half of the time, so that the rest is looked at as well.
+            let started = [&[0x83, version, 0x58, 0x20][..], &bytes].concat();
+            for frame in [bytes, started] {
+                if let Ok(hello) = Hello::decode(&frame) {
+                    assert_eq!(**codec::encode(&hello, HELLO_LIMIT), frame[..]);
+                }
+            }
+        }
+    }
+}

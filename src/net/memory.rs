@@ -1,0 +1,490 @@
+//! A network inside one process, for tests: no sockets, no cryptography, and cables to cut.
+//!
+//! ```
+//! use basefs::id::NodeId;
+//! use basefs::net::memory::MemoryNetwork;
+//! use basefs::net::{ConnectError, Transport};
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let network = MemoryNetwork::new();
+//! let (ana, bob) = (NodeId::from_bytes([1; 32]), NodeId::from_bytes([2; 32]));
+//! let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+//! let _at_bob = network.bind("10.0.0.2:1".parse()?, bob)?;
+//! at_ana.connect("10.0.0.2:1".parse()?, bob).await?;
+//!
+//! network.partition(ana, bob);
+//! let refused = at_ana.connect("10.0.0.2:1".parse()?, bob).await;
+//! assert_eq!(refused.err(), Some(ConnectError::TimedOut));
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::{Arc, Weak};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use tokio::sync::{Mutex, mpsc, watch};
+
+use super::{
+    BindError, CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError,
+    LinkStats, Transport, framing,
+};
+use crate::id::NodeId;
+
+/// Connections that wait to be accepted, as for the real transport.
+const MAX_READY: usize = 64;
+/// Streams that wait to be accepted.
+const MAX_STREAMS: usize = 64;
+/// Frames on their way on one stream; 4 MiB of the longest.
+const MAX_FRAMES: usize = 16;
+
+/// The cables and who is plugged in. Clones are the same network.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryNetwork {
+    registry: Arc<parking_lot::Mutex<Registry>>,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    listeners: BTreeMap<SocketAddr, Listener>,
+    cuts: BTreeSet<(NodeId, NodeId)>,
+    links: Vec<Weak<Link>>,
+    /// How many connections were made; no two have the same binding.
+    made: u64,
+}
+
+#[derive(Debug)]
+struct Listener {
+    node: NodeId,
+    ready: mpsc::Sender<MemoryConnection>,
+}
+
+impl MemoryNetwork {
+    /// A network without nodes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Plugs a node in at a made-up address.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::Address`] if the address is taken; nothing was changed.
+    pub fn bind(&self, address: SocketAddr, node: NodeId) -> Result<MemoryTransport, BindError> {
+        let mut registry = self.registry.lock();
+        if registry.listeners.contains_key(&address) {
+            return Err(BindError::Address { what: "it is taken".into() });
+        }
+        let (sender, ready) = mpsc::channel(MAX_READY);
+        registry.listeners.insert(address, Listener { node, ready: sender });
+        Ok(MemoryTransport { network: self.clone(), address, node, ready: Mutex::new(ready) })
+    }
+
+    /// Cuts two nodes off from each other: their connections time out at once, and neither reaches
+    /// the other until [`Self::heal`].
+    pub fn partition(&self, one: NodeId, other: NodeId) {
+        let mut registry = self.registry.lock();
+        registry.cuts.insert(pair(one, other));
+        registry
+            .end_links(|link| pair(link.nodes[0], link.nodes[1]) == pair(one, other), Ended::Cut);
+    }
+
+    /// Undoes a [`Self::partition`]; connections must be made anew.
+    pub fn heal(&self, one: NodeId, other: NodeId) {
+        self.registry.lock().cuts.remove(&pair(one, other));
+    }
+}
+
+fn pair(one: NodeId, other: NodeId) -> (NodeId, NodeId) {
+    (one.min(other), one.max(other))
+}
+
+impl Registry {
+    fn end_links(&mut self, which: impl Fn(&Link) -> bool, ended: Ended) {
+        self.links.retain(|link| link.strong_count() > 0);
+        for link in self.links.iter().filter_map(Weak::upgrade).filter(|link| which(link)) {
+            link.end(ended);
+        }
+    }
+
+    fn connect(
+        &mut self,
+        dialer: NodeId,
+        address: SocketAddr,
+        expected: NodeId,
+    ) -> Result<MemoryConnection, ConnectError> {
+        let listener = self.listeners.get(&address).ok_or(ConnectError::TimedOut)?;
+        if self.cuts.contains(&pair(dialer, listener.node)) {
+            return Err(ConnectError::TimedOut);
+        }
+        if listener.node != expected {
+            return Err(ConnectError::OtherNode { expected });
+        }
+        let place = listener.ready.try_reserve().map_err(|_| ConnectError::Busy)?;
+        self.made += 1;
+        let (ours, theirs) = connection([dialer, expected], self.made);
+        self.links.retain(|link| link.strong_count() > 0);
+        self.links.push(Arc::downgrade(&ours.end.link));
+        place.send(theirs);
+        Ok(ours)
+    }
+}
+
+/// A node's plug in a [`MemoryNetwork`]. Dropping it closes its connections and frees its address.
+#[derive(Debug)]
+pub struct MemoryTransport {
+    network: MemoryNetwork,
+    address: SocketAddr,
+    node: NodeId,
+    ready: Mutex<mpsc::Receiver<MemoryConnection>>,
+}
+
+impl Transport for MemoryTransport {
+    type Connection = MemoryConnection;
+
+    fn node(&self) -> NodeId {
+        self.node
+    }
+
+    fn local_addresses(&self) -> Vec<SocketAddr> {
+        vec![self.address]
+    }
+
+    async fn connect(
+        &self,
+        address: SocketAddr,
+        expected: NodeId,
+    ) -> Result<MemoryConnection, ConnectError> {
+        let mut registry = self.network.registry.lock();
+        if !registry.listeners.contains_key(&self.address) {
+            return Err(ConnectError::Local { what: "the transport is closed".into() });
+        }
+        registry.connect(self.node, address, expected)
+    }
+
+    async fn accept(&self) -> Option<MemoryConnection> {
+        let mut ready = self.ready.lock().await;
+        loop {
+            let connection = ready.recv().await?;
+            if connection.end.link.ended.borrow().is_none() {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn close(&self) {
+        let mut registry = self.network.registry.lock();
+        // The address may be somebody else's by now if this is the second call.
+        if registry.listeners.get(&self.address).is_some_and(|found| found.node == self.node) {
+            registry.listeners.remove(&self.address);
+        }
+        for side in [Side::Dialer, Side::Responder] {
+            let ended = Ended::Closed { by: side, reason: CloseReason::Done };
+            registry.end_links(|link| link.nodes[side.index()] == self.node, ended);
+        }
+    }
+}
+
+impl Drop for MemoryTransport {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// One of the two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Dialer,
+    Responder,
+}
+
+impl Side {
+    const fn index(self) -> usize {
+        match self {
+            Side::Dialer => 0,
+            Side::Responder => 1,
+        }
+    }
+
+    const fn other(self) -> Side {
+        match self {
+            Side::Dialer => Side::Responder,
+            Side::Responder => Side::Dialer,
+        }
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug)]
+enum Ended {
+    Closed { by: Side, reason: CloseReason },
+    Cut,
+}
+
+/// What the two ends of a connection share.
+#[derive(Debug)]
+struct Link {
+    nodes: [NodeId; 2],
+    binding: [u8; 32],
+    ended: watch::Sender<Option<Ended>>,
+    /// Bytes sent from each side.
+    sent: [AtomicU64; 2],
+}
+
+impl Link {
+    /// Ends the connection; only the first end counts.
+    fn end(&self, ended: Ended) {
+        self.ended.send_if_modified(|now| {
+            let first = now.is_none();
+            now.get_or_insert(ended);
+            first
+        });
+    }
+
+    /// Waits for the end, as `side` sees it.
+    async fn ended(&self, side: Side) -> LinkError {
+        let mut watch = self.ended.subscribe();
+        // The sender is ours, so waiting cannot fail.
+        let ended = watch.wait_for(Option::is_some).await.map(|ended| *ended).unwrap_or_default();
+        match ended {
+            Some(Ended::Closed { by, .. }) if by == side => LinkError::ClosedHere,
+            Some(Ended::Closed { reason, .. }) => LinkError::Closed(reason),
+            Some(Ended::Cut) | None => LinkError::TimedOut,
+        }
+    }
+}
+
+/// The two ends of a new stream, as they travel to whoever accepts it.
+type Pipes = (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>);
+
+/// One end of a connection; the connection closes when it is dropped.
+#[derive(Debug)]
+struct End {
+    link: Arc<Link>,
+    side: Side,
+    opened: mpsc::Sender<Pipes>,
+    accepted: Mutex<mpsc::Receiver<Pipes>>,
+}
+
+impl End {
+    /// Fails if the connection has ended.
+    async fn check(&self) -> Result<(), LinkError> {
+        let ended = self.link.ended.borrow().is_some();
+        if ended { Err(self.link.ended(self.side).await) } else { Ok(()) }
+    }
+
+    /// Runs `work` until the connection ends. What had arrived by then is still delivered.
+    async fn until_ended<T>(
+        &self,
+        work: impl Future<Output = Result<T, LinkError>>,
+    ) -> Result<T, LinkError> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            error = self.link.ended(self.side) => Err(error),
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.link.end(Ended::Closed { by: self.side, reason: CloseReason::Done });
+    }
+}
+
+/// A connection in a [`MemoryNetwork`]. Clones are the same connection.
+#[derive(Clone)]
+pub struct MemoryConnection {
+    end: Arc<End>,
+}
+
+/// Makes the two ends of the connection number `made`.
+fn connection(nodes: [NodeId; 2], made: u64) -> (MemoryConnection, MemoryConnection) {
+    let link = Arc::new(Link {
+        nodes,
+        binding: blake3::derive_key("basefs v1 memory binding", &made.to_be_bytes()),
+        ended: watch::Sender::new(None),
+        sent: [AtomicU64::new(0), AtomicU64::new(0)],
+    });
+    let (to_responder, from_dialer) = mpsc::channel(MAX_STREAMS);
+    let (to_dialer, from_responder) = mpsc::channel(MAX_STREAMS);
+    let end = |side, opened, accepted| MemoryConnection {
+        end: Arc::new(End { link: link.clone(), side, opened, accepted: Mutex::new(accepted) }),
+    };
+    (end(Side::Dialer, to_responder, from_responder), end(Side::Responder, to_dialer, from_dialer))
+}
+
+impl MemoryConnection {
+    fn stream(
+        &self,
+        (frames, arrived): Pipes,
+        announcement: Option<Announcement>,
+    ) -> (MemorySender, MemoryReceiver) {
+        (
+            MemorySender {
+                end: self.end.clone(),
+                frames: Some(frames),
+                announcement,
+                inside_frame: false,
+            },
+            MemoryReceiver { end: self.end.clone(), arrived, waiting: None },
+        )
+    }
+}
+
+impl Connection for MemoryConnection {
+    type Sender = MemorySender;
+    type Receiver = MemoryReceiver;
+
+    fn node(&self) -> NodeId {
+        self.end.link.nodes[self.end.side.index()]
+    }
+
+    fn peer(&self) -> NodeId {
+        self.end.link.nodes[self.end.side.other().index()]
+    }
+
+    fn binding(&self) -> [u8; 32] {
+        self.end.link.binding
+    }
+
+    /// Nothing is held back from strangers here.
+    fn admit(&self) {}
+
+    async fn open(&self) -> Result<(MemorySender, MemoryReceiver), LinkError> {
+        let end = &self.end;
+        end.check().await?;
+        let place = end.until_ended(async {
+            end.opened
+                .clone()
+                .reserve_owned()
+                .await
+                .map_err(|_| LinkError::Closed(CloseReason::Done))
+        });
+        let place = place.await?;
+        let (to_peer, from_us) = mpsc::channel(MAX_FRAMES);
+        let (to_us, from_peer) = mpsc::channel(MAX_FRAMES);
+        let announcement = Announcement { place, pipes: (to_us, from_us) };
+        Ok(self.stream((to_peer, from_peer), Some(announcement)))
+    }
+
+    async fn accept(&self) -> Result<(MemorySender, MemoryReceiver), LinkError> {
+        let end = &self.end;
+        let next = end.until_ended(async {
+            let pipes = end.accepted.lock().await.recv().await;
+            pipes.ok_or(LinkError::Closed(CloseReason::Done))
+        });
+        Ok(self.stream(next.await?, None))
+    }
+
+    fn close(&self, reason: CloseReason) {
+        self.end.link.end(Ended::Closed { by: self.end.side, reason });
+    }
+
+    async fn closed(&self) -> LinkError {
+        self.end.link.ended(self.end.side).await
+    }
+
+    /// Counts frames without overhead; nothing is ever late or lost.
+    fn stats(&self) -> LinkStats {
+        let sent = |side: Side| self.end.link.sent[side.index()].load(Ordering::Relaxed);
+        LinkStats {
+            sent: sent(self.end.side),
+            received: sent(self.end.side.other()),
+            ..LinkStats::default()
+        }
+    }
+}
+
+impl fmt::Debug for MemoryConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryConnection").field("peer", &self.peer()).finish_non_exhaustive()
+    }
+}
+
+/// Tells the peer of a stream. As with QUIC that happens with the first frame, not before.
+#[derive(Debug)]
+struct Announcement {
+    place: mpsc::OwnedPermit<Pipes>,
+    pipes: Pipes,
+}
+
+/// Sends frames in a [`MemoryNetwork`].
+#[derive(Debug)]
+pub struct MemorySender {
+    end: Arc<End>,
+    /// Nothing once the stream is finished.
+    frames: Option<mpsc::Sender<Bytes>>,
+    announcement: Option<Announcement>,
+    /// A send was broken off; with QUIC, part of its frame would be on the way.
+    inside_frame: bool,
+}
+
+impl MemorySender {
+    fn announce(&mut self) {
+        if let Some(Announcement { place, pipes }) = self.announcement.take() {
+            place.send(pipes);
+        }
+    }
+}
+
+impl FrameSender for MemorySender {
+    async fn send(&mut self, frame: Bytes) -> Result<(), LinkError> {
+        framing::head(&frame)?;
+        if self.inside_frame {
+            return Err(LinkError::Failed { what: "an earlier frame was broken off".into() });
+        }
+        self.announce();
+        let frames = self.frames.as_ref().ok_or(LinkError::ClosedHere)?;
+        let (end, length) = (&self.end, frame.len() as u64);
+        end.check().await?;
+        let sending =
+            async { frames.send(frame).await.map_err(|_| LinkError::Closed(CloseReason::Done)) };
+        self.inside_frame = true;
+        end.until_ended(sending).await?;
+        self.inside_frame = false;
+        end.link.sent[end.side.index()].fetch_add(length, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        self.announce();
+        self.frames = None;
+    }
+}
+
+impl Drop for MemorySender {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Receives frames in a [`MemoryNetwork`].
+#[derive(Debug)]
+pub struct MemoryReceiver {
+    end: Arc<End>,
+    arrived: mpsc::Receiver<Bytes>,
+    /// A frame that was longer than the caller's limit.
+    waiting: Option<Bytes>,
+}
+
+impl FrameReceiver for MemoryReceiver {
+    async fn receive_at_most(&mut self, limit: usize) -> Result<Option<Bytes>, LinkError> {
+        if self.waiting.is_none() {
+            let (end, arrived) = (&self.end, &mut self.arrived);
+            self.waiting = end.until_ended(async { Ok(arrived.recv().await) }).await?;
+        }
+        match &self.waiting {
+            Some(frame) if frame.len() > limit => {
+                Err(LinkError::FrameTooLong { length: frame.len() as u64 })
+            }
+            Some(_) => Ok(self.waiting.take()),
+            // Finished, or gone with the connection.
+            None => self.end.check().await.map(|()| None),
+        }
+    }
+}
