@@ -8,6 +8,8 @@ extern crate std;
 pub mod authority;
 pub mod block;
 pub mod entry;
+#[cfg(feature = "std")]
+pub mod fs;
 pub mod id;
 pub mod limits;
 pub mod log;
@@ -19,3 +21,6 @@ pub mod store;
 pub mod time;
 pub mod view;
 pub mod wire;
+
+#[cfg(feature = "std")]
+pub use fs::{Batch, Fs, OpenError, ReadError, Watch, WatchEvent, WatchFrom, WriteError};

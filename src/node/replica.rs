@@ -4,9 +4,11 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::fmt;
 
+use bytes::Bytes;
+
 use crate::authority::Authority;
 use crate::entry::{SignedEntry, VerifiedEntry};
-use crate::id::{Content, EntryId};
+use crate::id::{BlockId, Content, EntryId};
 use crate::log::{AdmittedEntry, EntryNo, Log, Offered, Refused, SlotNo, Source};
 use crate::view::{SlotChange, View};
 
@@ -22,6 +24,8 @@ pub struct Effects {
     pub slots: Vec<SlotChange>,
     /// Contents that became complete.
     pub completed: Vec<Content>,
+    /// Blocks to keep.
+    pub blocks: Vec<(BlockId, Bytes)>,
     /// Entries that had waited and were rejected.
     pub refused: Vec<Refused>,
 }
@@ -29,7 +33,10 @@ pub struct Effects {
 impl Effects {
     /// Whether nothing happened.
     pub fn is_empty(&self) -> bool {
-        self.admitted.is_empty() && self.slots.is_empty() && self.completed.is_empty()
+        self.admitted.is_empty()
+            && self.slots.is_empty()
+            && self.completed.is_empty()
+            && self.blocks.is_empty()
     }
 }
 

@@ -75,6 +75,11 @@ impl View {
         self.slots.get(slot.index()).and_then(|state| state.winner)
     }
 
+    /// Whether a slot has or had more than one branch: only then can it have further tips.
+    pub fn is_forked(&self, slot: SlotNo) -> bool {
+        self.slots.get(slot.index()).is_some_and(|state| state.is_forked)
+    }
+
     /// The entries of a slot, in the order they were applied.
     pub fn entries(&self, slot: SlotNo) -> Vec<EntryNo> {
         let last = self.slots.get(slot.index()).and_then(|state| state.last);
