@@ -10,5 +10,6 @@ pub mod limits;
 #[cfg(feature = "quic")]
 pub mod net;
 pub mod store;
+pub mod sync;
 pub mod time;
 pub mod wire;

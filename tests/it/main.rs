@@ -1,0 +1,3 @@
+//! The integration tests, in one binary: it is linked once.
+
+mod sync;
