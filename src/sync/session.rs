@@ -13,7 +13,7 @@
 //!
 //! The initiator drives: it has a limited number of requests outstanding and keeps what is left to
 //! compare; the responder answers each request and keeps nothing. So neither can be made to buffer
-//! without bound, and both may wait for the other to read without a deadlock.
+//! without bound. A driver goes on reading while it waits to write, or both ends may wait for ever.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -342,8 +342,8 @@ impl Session {
                 self.outbox.push_back(Message::Accept { nonce: self.nonce }.encode());
             }
             (Phase::Comparing, Message::Ranges { statements, last }) if !self.last_came => {
-                // An honest initiator may be one or two above its own limit.
-                if self.inbox.len() > REQUESTS_MAX + 2 {
+                // An honest initiator may be one above its own limit, by what it had begun to write.
+                if self.inbox.len() > REQUESTS_MAX {
                     return Err(SyncError::TooMuch);
                 }
                 self.take_ranges(statements, last)?;
@@ -372,9 +372,9 @@ impl Session {
         };
         let first = self.turns == 0;
         // What the initiator says first, and what answers it, knew one nonce only.
-        let key = |by| match first && self.round == 1 && self.role == by {
-            true => opening.clone(),
-            false => self.key.clone(),
+        let key = |by| {
+            let early = first && self.round == 1 && self.role == by;
+            if early { opening.clone() } else { self.key.clone() }
         };
         let incoming = Incoming {
             reader: Reader::new(statements, &self.range)?,

@@ -1,7 +1,7 @@
 //! The order as a B+-tree: entries by number, each node with a count and a hash.
 //!
 //! Counts are exact at all times. Hashes are computed when they are asked for and then kept:
-//! expanding an id costs from 0.3 µs (AVX-512) to 2 µs, too much for a million entries while a
+//! expanding an id costs from 0.5 µs (AVX-512) to 2 µs, too much for a million entries while a
 //! replica opens. New entries wait in a list until a hash is next needed, so that inserting
 //! computes none. Whatever computes hashes takes a [`Work`] allowance and can be called again.
 

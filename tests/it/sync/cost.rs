@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use basefs::sync::{LtHash, Order, Start, Tree, Work};
+use basefs::sync::{KeyRange, LtHash, Nonce, Order, Session, Start, Tree, Work};
 
 use super::replica::{Cost, Keys, Pair, Replica, file, pair};
 
@@ -18,7 +18,8 @@ fn ten_differ(count: u64, scattered: bool) -> (Replica, Replica) {
 fn measure(count: u64, scattered: bool, start: Start) -> Cost {
     let (mut a, mut b) = ten_differ(count, scattered);
     // The hashes of a replica that has been running for a while are there.
-    (a.summary(), b.summary());
+    a.summary();
+    b.summary();
     let mut pair = Pair::new(a, b, start);
     let began = Instant::now();
     let cost = pair.run();
@@ -38,6 +39,20 @@ fn ten_of_ten_thousand() {
         assert!(near.bytes <= 2_500 && near.flights <= 6, "{near:?}");
         assert!(far.bytes <= 5_000 && far.flights <= 6, "{far:?}");
     }
+}
+
+#[test]
+fn the_first_hashes_of_a_large_replica_are_computed_in_slices() {
+    let mut replica = Replica::new((0..30_000).map(file));
+    let mut session = Session::initiate(Nonce::from_bytes([1; 16]), KeyRange::ALL, Start::Differs);
+    let mut calls = 1;
+    while session.advance(&mut replica.tree, &replica.keys).unwrap() {
+        assert!(session.poll_transmit().is_none(), "nothing is said before all is known");
+        calls += 1;
+    }
+    assert!(session.poll_transmit().is_some());
+    // 30,000 ids at 32 units each, and 2^18 units a call.
+    assert_eq!(calls, 4);
 }
 
 #[test]
