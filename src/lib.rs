@@ -16,6 +16,7 @@ pub mod manual;
 pub mod net;
 pub mod node;
 pub mod store;
+pub mod sync;
 pub mod time;
 pub mod view;
 pub mod wire;

@@ -8,4 +8,5 @@ mod block;
 #[cfg(feature = "quic")]
 mod net;
 mod store;
+mod sync;
 mod tidy;
