@@ -4,9 +4,11 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::fmt;
 
+use bytes::Bytes;
+
 use crate::authority::Authority;
 use crate::entry::{SignedEntry, VerifiedEntry};
-use crate::id::{Content, EntryId};
+use crate::id::{BlockId, Content, EntryId};
 use crate::log::{AdmittedEntry, EntryNo, Log, Offered, Refused, SlotNo, Source};
 use crate::view::{SlotChange, View};
 
@@ -24,12 +26,21 @@ pub struct Effects {
     pub completed: Vec<Content>,
     /// Entries that had waited and were rejected.
     pub refused: Vec<Refused>,
+    /// Verified blocks of contents that others wrote.
+    pub blocks: Vec<(BlockId, Bytes)>,
+    /// The position of these among all effects that a [`Node`](super::Node) gave out, for
+    /// [`Node::stored`](super::Node::stored).
+    pub mark: u64,
 }
 
 impl Effects {
     /// Whether nothing happened.
     pub fn is_empty(&self) -> bool {
-        self.admitted.is_empty() && self.slots.is_empty() && self.completed.is_empty()
+        self.admitted.is_empty()
+            && self.slots.is_empty()
+            && self.completed.is_empty()
+            && self.refused.is_empty()
+            && self.blocks.is_empty()
     }
 }
 
