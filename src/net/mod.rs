@@ -8,6 +8,7 @@
 
 mod backoff;
 mod codec;
+mod driver;
 mod framing;
 mod hello;
 pub mod memory;
@@ -16,6 +17,9 @@ mod ticket;
 mod tls;
 
 pub use backoff::Backoff;
+pub use driver::{
+    Driver, DriverError, Handle, Host, LinkStatus, PeerStatus, SyncReport, SynchroniseError,
+};
 pub use hello::{
     Access, Admission, DIAL_TIMEOUT, Established, HELLO_LIMIT, HELLO_TIMEOUT, PROTOCOL_VERSION,
     ReadSecret, Role, dial, hello, welcome,
