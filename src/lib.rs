@@ -8,6 +8,8 @@ extern crate std;
 pub mod authority;
 pub mod block;
 pub mod entry;
+#[cfg(feature = "std")]
+pub mod fs;
 pub mod id;
 pub mod limits;
 pub mod log;
@@ -20,3 +22,6 @@ pub mod sync;
 pub mod time;
 pub mod view;
 pub mod wire;
+
+#[cfg(feature = "std")]
+pub use fs::{Batch, Fs, OpenError, ReadError, Watch, WatchEvent, WatchFrom, WriteError};

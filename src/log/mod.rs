@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::entry::{Action, Rule, VerifiedEntry};
+use crate::entry::{Action, Rights, Rule, VerifiedEntry};
 use crate::id::{Content, DirId, EntryId, PublicKey};
 use intern::Index;
 use record::{Capability, Dir, Record, Revoke, Slot};
@@ -377,6 +377,11 @@ impl Log {
         self.dirs[dir.index()].depth
     }
 
+    /// The length of a directory's static path in bytes, each name counted with one separator.
+    pub fn static_path_len(&self, dir: DirNo) -> usize {
+        usize::from(self.dirs[dir.index()].path_len)
+    }
+
     /// Whether `above` is `dir` or on its way to the root.
     pub fn is_in_lineage(&self, above: DirNo, dir: DirNo) -> bool {
         let depth = self.depth(above);
@@ -462,6 +467,26 @@ impl Log {
     /// Number of capabilities.
     pub fn caps(&self) -> usize {
         self.caps.len()
+    }
+
+    /// The grant behind a capability, or the genesis.
+    pub fn cap_entry(&self, cap: CapNo) -> EntryNo {
+        self.cap(cap).entry
+    }
+
+    /// The directory that a capability governs.
+    pub fn cap_dir(&self, cap: CapNo) -> DirNo {
+        self.cap(cap).dir
+    }
+
+    /// What a capability allows.
+    pub fn cap_rights(&self, cap: CapNo) -> Rights {
+        self.cap(cap).rights
+    }
+
+    /// The weight of a capability.
+    pub fn cap_rank(&self, cap: CapNo) -> Rank {
+        self.cap(cap).rank
     }
 
     /// The key of a capability.

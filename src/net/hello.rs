@@ -16,7 +16,6 @@
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
 use std::net::SocketAddr;
 
@@ -31,6 +30,7 @@ use super::{
     CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError, Transport,
 };
 use crate::id::{EntryId, NodeId};
+use crate::wire::ReadSecret;
 use crate::wire::cbor::{CborError, Reader};
 
 /// The version of the protocol that follows the hello.
@@ -47,48 +47,6 @@ pub const DIAL_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Most values in a hello of any version, so that a later one can still be told from garbage.
 const MAX_FIELDS: usize = 16;
-
-/// What a replica must know to be let in: made with the hierarchy, handed on in tickets, never in
-/// the log. Wiped from memory when dropped, never printed.
-#[derive(Clone)]
-pub struct ReadSecret([u8; 32]);
-
-impl ReadSecret {
-    /// Wraps 32 bytes, which must come from a source of randomness fit for keys.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes: keep them where secrets go.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    fn key(&self) -> ProofKey {
-        ProofKey(blake3::derive_key("basefs v1 hello secret", &self.0))
-    }
-}
-
-impl PartialEq for ReadSecret {
-    /// Takes the same time wherever the two differ.
-    fn eq(&self, other: &Self) -> bool {
-        Hash::from_bytes(self.0) == Hash::from_bytes(other.0)
-    }
-}
-
-impl Eq for ReadSecret {}
-
-impl Drop for ReadSecret {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl fmt::Debug for ReadSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReadSecret(…)")
-    }
-}
 
 /// Who may read a hierarchy.
 ///
@@ -120,7 +78,7 @@ impl Admission {
     /// The key this node proves with as the dialler.
     fn current(&self) -> ProofKey {
         match &self.access {
-            Access::Secret { current, .. } => current.key(),
+            Access::Secret { current, .. } => ProofKey::of(current),
             Access::Public => self.public_key(),
         }
     }
@@ -129,7 +87,7 @@ impl Admission {
     fn accepted(&self) -> Vec<ProofKey> {
         match &self.access {
             Access::Secret { current, also_accepted } => {
-                core::iter::once(current).chain(also_accepted).map(ReadSecret::key).collect()
+                core::iter::once(current).chain(also_accepted).map(ProofKey::of).collect()
             }
             Access::Public => alloc::vec![self.public_key()],
         }
@@ -142,6 +100,12 @@ impl Admission {
 
 /// What proofs are keyed by.
 struct ProofKey([u8; 32]);
+
+impl ProofKey {
+    fn of(secret: &ReadSecret) -> Self {
+        Self(blake3::derive_key("basefs v1 hello secret", secret.as_bytes()))
+    }
+}
 
 impl Drop for ProofKey {
     fn drop(&mut self) {
@@ -424,7 +388,7 @@ mod tests {
     }
 
     fn secret(byte: u8) -> ProofKey {
-        ReadSecret::from_bytes([byte; 32]).key()
+        ProofKey::of(&ReadSecret::from_bytes([byte; 32]))
     }
 
     #[test]

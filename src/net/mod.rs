@@ -16,13 +16,14 @@ mod quic;
 mod ticket;
 mod tls;
 
+pub use crate::wire::ReadSecret;
 pub use backoff::Backoff;
 pub use driver::{
     Driver, DriverError, Handle, Host, LinkStatus, PeerStatus, SyncReport, SynchroniseError,
 };
 pub use hello::{
     Access, Admission, DIAL_TIMEOUT, Established, HELLO_LIMIT, HELLO_TIMEOUT, PROTOCOL_VERSION,
-    ReadSecret, Role, dial, hello, welcome,
+    Role, dial, hello, welcome,
 };
 pub use quic::{Congestion, QuicConfig, QuicConnection, QuicReceiver, QuicSender, QuicTransport};
 pub use ticket::{PeerAddress, Ticket, TicketError};

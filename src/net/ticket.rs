@@ -11,8 +11,9 @@ use serde_bytes::{ByteArray, ByteBuf};
 use zeroize::Zeroizing;
 
 use super::codec;
-use super::hello::{Access, Admission, ReadSecret};
+use super::hello::{Access, Admission};
 use crate::id::{EntryId, NodeId};
+use crate::wire::ReadSecret;
 
 /// What every ticket begins with; the version of the format follows.
 const PREFIX: &str = "basefs";

@@ -46,6 +46,8 @@ use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
 
+use bytes::Bytes;
+
 use crate::entry::VerifiedEntry;
 use crate::id::{BlockId, Content, EntryId, NodeId};
 use crate::log::{EntryNo, Log, Offered, Source};
@@ -192,9 +194,19 @@ impl Node {
     }
 
     /// Notes that a content is here in full. The caller has stored its blocks, or stores them with
-    /// the effects.
+    /// the effects. Said before the entry that names it is offered, that entry is ready at once.
     pub fn complete(&mut self, content: &Content) {
         self.replica.complete(content, &mut self.effects);
+    }
+
+    /// Adds blocks of local content to the effects.
+    pub fn add_blocks(&mut self, blocks: Vec<(BlockId, Bytes)>) {
+        self.effects.blocks.extend(blocks);
+    }
+
+    /// Whether there is something to store.
+    pub fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
     }
 
     /// Takes what the host must store now, in one atomic batch, after whatever was taken before.

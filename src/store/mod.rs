@@ -14,6 +14,8 @@ mod memory;
 #[cfg(feature = "redb")]
 pub mod redb;
 
+pub mod layout;
+
 pub use memory::MemoryStore;
 #[cfg(feature = "redb")]
 pub use redb::{RedbOptions, RedbStore};
@@ -119,6 +121,12 @@ impl Batch {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// Length of all keys and values in bytes.
+    pub fn bytes(&self) -> usize {
+        let value = |change: &Change| change.value.as_ref().map_or(0, Bytes::len);
+        self.changes.iter().map(|change| change.key.len() + value(change)).sum()
     }
 
     /// Appends the changes of another batch.

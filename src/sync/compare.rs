@@ -21,10 +21,16 @@ pub(super) const LIST_MAX: usize = 64;
 const LIST_TARGET: usize = LIST_MAX / 2;
 /// Most parts that a range is cut into: bounds what one statement of a peer makes us say.
 const PARTS_MAX: usize = 128;
+/// Parts may be larger or smaller by this fraction, 1/4, where that makes for a shorter bound:
+/// between two directories rather than between two versions of one file.
+const WINDOW: usize = 4;
 /// Most parts of the whole range in the first message, one packet, if a difference is known.
-const OPENING_PARTS: usize = 64;
+const OPENING_PARTS: usize = 48;
 /// The same if both sides are likely equal: then all of it is wasted.
 const OPENING_PARTS_UNSURE: usize = 8;
+/// Most parts that have a sum as fingerprint. Each may take a leaf's worth of expanding, for which
+/// the work of one call must suffice.
+const SUMS_MAX: usize = 64;
 /// Ranges up to this length have the fingerprint of a list. Hashing 1,024 ids costs what
 /// expanding 30 ids does, and a range with arbitrary bounds needs about 50 expanded.
 const LIST_PRINT_MAX: usize = 1_024;
@@ -37,7 +43,11 @@ pub(super) const MESSAGE_FILL: usize = 16 * 1_024;
 pub(super) const MESSAGE_MAX: usize =
     MESSAGE_FILL + PARTS_MAX * (1 + 3 + 3 + Fingerprint::LEN) + BOUNDS_MAX + 3 * MAX_ORDER_KEY;
 
-/// What shortening an id costs, in units of [`Work`].
+/// What dealing with a statement costs at least, in units of [`Work`]: finding its range.
+const STEP: u64 = 32;
+/// What a bound costs: two order keys, and finding its place.
+const BOUND: u64 = 64;
+/// What shortening an id costs.
 const SHORTEN: u64 = 2;
 /// What an id in the fingerprint of a list costs.
 const LIST: u64 = 1;
@@ -138,6 +148,7 @@ impl<O: Order> Local<'_, O> {
                 None => return Ok(Step::End),
             },
         };
+        self.work.spend(STEP);
         let reply = match &scan.said.statement {
             Statement::Ids(_) | Statement::Want(_) => self.scan(incoming, &mut scan, send),
             statement => match self.differs(&incoming.stated, &scan.said.range, statement) {
@@ -196,7 +207,8 @@ impl<O: Order> Local<'_, O> {
         }
         let lists = ranks.len().div_ceil(LIST_TARGET);
         let parts = if cuts > 1 { lists.isqrt() } else { lists };
-        self.cut(key, range, ranks, parts.clamp(2, PARTS_MAX))
+        let most = if ranks.len() > PARTS_MAX * LIST_PRINT_MAX { SUMS_MAX } else { PARTS_MAX };
+        self.cut(key, range, ranks, parts.clamp(2, most))
     }
 
     /// Fingerprints of so many parts of about equal size.
@@ -209,40 +221,38 @@ impl<O: Order> Local<'_, O> {
     ) -> Option<Vec<Said>> {
         let mut said = Vec::with_capacity(parts);
         let (mut start, mut lo) = (ranks.start, range.lo.clone());
+        let (size, rest) = (ranks.len() / parts, ranks.len() % parts);
         let mut bounds = 0;
-        for part in 1..=parts {
-            let mut end = ranks.start + ranks.len() / parts * part;
-            if ranks.len() / parts > LIST_PRINT_MAX {
-                end = self.tree.leaf_start(end);
-            }
-            let hi = if part == parts || bounds > BOUNDS_MAX {
-                end = ranks.end;
-                range.hi.clone()
-            } else {
-                Some(self.separator(end))
-            };
-            if end <= start {
+        for part in 1..parts {
+            let middle = ranks.start + size * part + rest * part / parts;
+            let first = middle.saturating_sub(size / WINDOW).max(start + 1);
+            let last = (middle + size / WINDOW).min(ranks.end - 1);
+            if first > last || bounds > BOUNDS_MAX {
                 continue;
             }
+            let (end, hi) = self.separator(first, last);
+            self.work.spend(BOUND);
+            bounds += hi.len() - shared_prefix(&lo, &hi);
             let statement = self.print(key, start..end)?;
-            let next = hi.clone().unwrap_or_default();
-            bounds += next.len() - shared_prefix(&lo, &next);
-            said.push(Said { range: KeyRange { lo, hi }, statement });
-            (start, lo) = (end, next);
-            if start == ranks.end {
-                break;
-            }
+            said.push(Said { range: KeyRange { lo, hi: Some(hi.clone()) }, statement });
+            (start, lo) = (end, hi);
         }
+        let statement = self.print(key, start..ranks.end)?;
+        said.push(Said { range: KeyRange { lo, hi: range.hi.clone() }, statement });
         Some(said)
     }
 
-    /// The shortest bound between the entry of a rank and the one before.
-    fn separator(&self, rank: usize) -> Vec<u8> {
+    /// The shortest bound that separates some entry of the ranks `first..=last` from the one before
+    /// it, with the rank of that entry.
+    ///
+    /// A bound between the two ends of the window tells them apart, so it is longer than what they
+    /// share; one byte more of the upper end is enough.
+    fn separator(&self, first: usize, last: usize) -> (usize, Vec<u8>) {
         let key = |rank| self.tree.get(rank).map(|entry| self.order.order_key(entry));
-        let before = rank.checked_sub(1).and_then(key).unwrap_or_default();
-        let mut bound = key(rank).unwrap_or_default();
+        let before = first.checked_sub(1).and_then(key).unwrap_or_default();
+        let mut bound = key(last).unwrap_or_default();
         bound.truncate(shared_prefix(&before, &bound) + 1);
-        bound
+        (self.tree.rank(self.order, &bound).clamp(first, last), bound)
     }
 
     fn print(&mut self, key: &RoundKey, ranks: Range<usize>) -> Option<Statement> {

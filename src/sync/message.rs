@@ -172,3 +172,46 @@ pub(super) fn take_varint(rest: &mut &[u8]) -> Result<usize, SyncError> {
     }
     Err(SyncError::TooMuch)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn messages_are_frozen_and_read_back() {
+        let nonce = Nonce::from_bytes([9; 16]);
+        let root = Root([8; 16]);
+        let range = KeyRange::with_prefix(b"a");
+        let whole = Message::Open { nonce, root: None, range: KeyRange::ALL };
+        for (message, bytes) in [
+            (
+                Message::Open { nonce, root: Some(root), range },
+                [&[1, 1][..], &[9; 16], &[3], &[8; 16], &[1, b'a', 1, b'b']].concat(),
+            ),
+            (whole, [&[1, 1][..], &[9; 16], &[0, 0]].concat()),
+            (Message::Accept { nonce }, [&[2][..], &[9; 16]].concat()),
+            (Message::Ranges { statements: vec![1, 2], last: false }, vec![3, 1, 2]),
+            (Message::Ranges { statements: vec![], last: true }, vec![4]),
+            (Message::Done, vec![5]),
+            (Message::Root(root), [&[6][..], &[8; 16]].concat()),
+            (Message::Again, vec![7]),
+            (Message::Close { equal: true }, vec![8, 1]),
+        ] {
+            assert_eq!(message.encode(), bytes);
+            assert_eq!(Message::decode(&bytes), Ok(message));
+        }
+    }
+
+    #[test]
+    fn lengths_have_one_form() {
+        for number in [0, 1, 127, 128, 4_385, 16_383, 16_384, 2_097_151] {
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, number);
+            assert_eq!(take_varint(&mut bytes.as_slice()), Ok(number));
+        }
+        assert_eq!(take_varint(&mut [0x80, 0].as_slice()), Err(SyncError::NotCanonical));
+        assert_eq!(take_varint(&mut [0x80, 0x80, 0x80, 1].as_slice()), Err(SyncError::TooMuch));
+        assert_eq!(take_varint(&mut [0x80].as_slice()), Err(SyncError::Truncated));
+    }
+}

@@ -9,6 +9,45 @@
 //! - [`Tree`] keeps the order, with a count and a hash in each node;
 //! - [`Session`] is the conversation with one peer, as a state machine without I/O.
 //!
+//! ```
+//! # use std::cmp::Ordering;
+//! use basefs::sync::{Event, KeyRange, Nonce, Order, Session, Start, Tree};
+//!
+//! /// Entries that consist of their id.
+//! struct Ids(Vec<[u8; 32]>);
+//!
+//! impl Order for Ids {
+//!     # fn compare(&self, a: u32, b: u32) -> Ordering { self.0[a as usize].cmp(&self.0[b as usize]) }
+//!     # fn compare_key(&self, a: u32, key: &[u8]) -> Ordering { self.0[a as usize][..].cmp(key) }
+//!     # fn order_key(&self, a: u32) -> Vec<u8> { self.0[a as usize].to_vec() }
+//!     # fn id(&self, a: u32) -> basefs::id::EntryId {
+//!     #     basefs::id::EntryId::from_bytes(self.0[a as usize])
+//!     # }
+//!     // …
+//! }
+//!
+//! let (ours, theirs) = (Ids(vec![[1; 32], [2; 32]]), Ids(vec![[2; 32]]));
+//! let mut our_tree = Tree::load(&ours, vec![0, 1], None);
+//! let mut their_tree = Tree::load(&theirs, vec![0], None);
+//! let mut a = Session::initiate(Nonce::from_bytes([1; 16]), KeyRange::ALL, Start::Differs);
+//! let mut b = Session::respond(Nonce::from_bytes([2; 16]), KeyRange::ALL);
+//! let to_send = loop {
+//!     while a.advance(&mut our_tree, &ours)? {}
+//!     while let Some(message) = a.poll_transmit() {
+//!         b.handle(&message)?;
+//!     }
+//!     if let Some(Event::Send(numbers)) = a.poll_event() {
+//!         break numbers;
+//!     }
+//!     while b.advance(&mut their_tree, &theirs)? {}
+//!     while let Some(message) = b.poll_transmit() {
+//!         a.handle(&message)?;
+//!     }
+//! };
+//! assert_eq!(to_send, [0]);
+//! # Ok::<(), basefs::sync::SyncError>(())
+//! ```
+//!
 //! A session keeps nothing that matters: what was admitted is in the log, and a session that was
 //! cut off is simply followed by another.
 //!

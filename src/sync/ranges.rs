@@ -264,3 +264,70 @@ fn take_ids(rest: &mut &[u8]) -> Result<Vec<ShortId>, SyncError> {
 pub(super) fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn said(lo: &[u8], hi: Option<&[u8]>, statement: Statement) -> Said {
+        let range = KeyRange { lo: lo.to_vec(), hi: hi.map(<[u8]>::to_vec) };
+        Said { range, statement }
+    }
+
+    fn round_trip(session: &KeyRange, all: &[Said]) -> Vec<u8> {
+        let mut writer = Writer::new(session);
+        for said in all {
+            assert!(writer.takes(&said.range));
+            writer.push(said.clone());
+        }
+        let bytes = writer.finish();
+        let mut reader = Reader::new(bytes.clone(), session).unwrap();
+        for said in all {
+            assert_eq!(reader.read().unwrap().as_ref(), Some(said));
+        }
+        assert_eq!(reader.read(), Ok(None));
+        bytes
+    }
+
+    #[test]
+    fn statements_are_frozen_and_read_back() {
+        let session = KeyRange::with_prefix(b"ab");
+        let ids = vec![ShortId([1; 5]), ShortId([2; 5])];
+        let bytes = round_trip(
+            &session,
+            &[
+                said(b"ab", Some(b"abc"), Statement::Sum(Fingerprint([7; 8]))),
+                said(b"abd", Some(b"abdx"), Statement::Want(ids)),
+                said(b"abdx", None, Statement::Differs),
+            ]
+            .map(|mut said| {
+                // What reaches the end of the session is read as such.
+                said.range.hi = said.range.hi.or_else(|| session.hi.clone());
+                said
+            }),
+        );
+        let expected = [
+            &[SUM, 2, 1, b'c', 7, 7, 7, 7, 7, 7, 7, 7][..],
+            &[SKIP, 2, 1, b'd'],
+            &[WANT, 3, 1, b'x', 2, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2],
+            &[DIFFERS | TO_END],
+        ];
+        assert_eq!(bytes, expected.concat());
+    }
+
+    #[test]
+    fn neighbouring_ranges_with_nothing_in_them_become_one() {
+        let nothing = || Statement::Ids(Vec::new());
+        let mut writer = Writer::new(&KeyRange::ALL);
+        writer.push(said(b"", Some(b"a"), nothing()));
+        writer.push(said(b"a", Some(b"b"), nothing()));
+        writer.push(said(b"c", None, nothing()));
+        assert!(!writer.takes(&KeyRange::with_prefix(b"z")), "the end is reached");
+        let bytes = writer.finish();
+        let mut reader = Reader::new(bytes, &KeyRange::ALL).unwrap();
+        assert_eq!(reader.read(), Ok(Some(said(b"", Some(b"b"), nothing()))));
+        assert_eq!(reader.read(), Ok(Some(said(b"c", None, nothing()))));
+        assert_eq!(reader.read(), Ok(None));
+    }
+}

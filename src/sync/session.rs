@@ -13,7 +13,7 @@
 //!
 //! The initiator drives: it has a limited number of requests outstanding and keeps what is left to
 //! compare; the responder answers each request and keeps nothing. So neither can be made to buffer
-//! without bound, and both may wait for the other to read without a deadlock.
+//! without bound. A driver goes on reading while it waits to write, or both ends may wait for ever.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -36,10 +36,13 @@ const ANSWER_BRIEF: usize = 128 * 1_024;
 const ANSWER_MAX: usize = ANSWER_BRIEF + 2 * MESSAGE_MAX;
 /// Bytes of answers kept by the initiator before it waits with further requests.
 const HELD_MAX: usize = 2 * 1_024 * 1_024;
-/// Statements of the peer in one round: a base, and so many for each entry here. An honest peer
-/// with far more entries than we have sends up to 128 for every 64 of ours, once a level.
-const STATEMENTS_BASE: usize = 65_536;
-const STATEMENTS_PER_ENTRY: usize = 16;
+/// Work that one round may cause, in units of about 50 ns: a base of 0.2 s, and so much for each
+/// entry here. Computing all hashes for the first time takes 32 an entry, comparing every entry at
+/// every level about 10; a peer with far more entries than we have makes us look more often.
+const WORK_BASE: u64 = 1 << 22;
+const WORK_PER_ENTRY: u64 = 128;
+/// Entries that may become due to the peer beyond those in the tree: some may be removed meanwhile.
+const DUE_BASE: usize = 4_096;
 /// Work of one call of [`Session::advance`], in units of about 50 ns: 13 ms.
 const WORK_PER_CALL: u64 = 1 << 18;
 
@@ -138,8 +141,8 @@ pub struct Session {
     turns: usize,
     /// Responder: the last request of this round has come.
     last_came: bool,
-    /// Statements of the peer in this round.
-    statements: usize,
+    /// Work done in this round.
+    spent: u64,
     exchange: Exchange,
     send: Vec<u32>,
     /// Entries sent so far, ascending: a peer that did not admit them will not do so now.
@@ -177,7 +180,7 @@ impl Session {
             answer: 0,
             turns: 0,
             last_came: false,
-            statements: 0,
+            spent: 0,
             exchange: Exchange::default(),
             send: Vec::new(),
             sent: Vec::new(),
@@ -230,6 +233,8 @@ impl Session {
             (Phase::Exchanging, Role::Responder) => Ok(self.state_root(&mut local)),
             (Phase::Opening, Role::Responder) | (Phase::Judging | Phase::Over, _) => Ok(false),
         };
+        self.spent = self.spent.saturating_add(WORK_PER_CALL - local.work.left());
+        let result = result.and_then(|more| self.within_reason(local.tree).map(|()| more));
         self.fail_on_error(result)
     }
 
@@ -257,6 +262,17 @@ impl Session {
     /// were admitted.
     pub fn entries_admitted(&mut self) {
         self.exchange.admitted = self.exchange.received;
+    }
+
+    /// Stops a peer that asks endlessly or for the same again.
+    fn within_reason(&self, tree: &Tree) -> Result<(), SyncError> {
+        let entries = u64::try_from(tree.len()).unwrap_or(u64::MAX);
+        let most = WORK_BASE.saturating_add(WORK_PER_ENTRY.saturating_mul(entries));
+        // Every entry is due once.
+        if self.spent > most || self.send.len() > tree.len().saturating_add(DUE_BASE) {
+            return Err(SyncError::TooMuch);
+        }
+        Ok(())
     }
 
     fn fail_on_error<T>(&mut self, result: Result<T, SyncError>) -> Result<T, SyncError> {
@@ -326,8 +342,8 @@ impl Session {
                 self.outbox.push_back(Message::Accept { nonce: self.nonce }.encode());
             }
             (Phase::Comparing, Message::Ranges { statements, last }) if !self.last_came => {
-                // An honest initiator may be one or two above its own limit.
-                if self.inbox.len() > REQUESTS_MAX + 2 {
+                // An honest initiator may be one above its own limit, by what it had begun to write.
+                if self.inbox.len() > REQUESTS_MAX {
                     return Err(SyncError::TooMuch);
                 }
                 self.take_ranges(statements, last)?;
@@ -356,9 +372,9 @@ impl Session {
         };
         let first = self.turns == 0;
         // What the initiator says first, and what answers it, knew one nonce only.
-        let key = |by| match first && self.round == 1 && self.role == by {
-            true => opening.clone(),
-            false => self.key.clone(),
+        let key = |by| {
+            let early = first && self.round == 1 && self.role == by;
+            if early { opening.clone() } else { self.key.clone() }
         };
         let incoming = Incoming {
             reader: Reader::new(statements, &self.range)?,
@@ -427,7 +443,6 @@ impl Session {
                 Step::Blocked => return Ok(true),
                 Step::End => drop(self.inbox.pop_back()),
                 Step::Reply(said) => {
-                    self.count_statement(local.tree)?;
                     if said.first().is_some_and(|said| !self.draft.takes(&said.range)) {
                         self.request(Vec::new());
                     }
@@ -469,7 +484,6 @@ impl Session {
             match local.step(incoming, &self.key, brief, &mut self.send)? {
                 Step::Blocked => return Ok(true),
                 Step::Reply(said) => {
-                    self.count_statement(local.tree)?;
                     said.into_iter().for_each(|said| self.draft.push(said));
                     if self.draft.len() >= MESSAGE_FILL {
                         self.answer += self.draft.len();
@@ -493,18 +507,6 @@ impl Session {
             }
         }
         Ok(false)
-    }
-
-    /// Counts a statement of the peer: endless or overlapping ones end here.
-    fn count_statement(&mut self, tree: &Tree) -> Result<(), SyncError> {
-        self.statements += 1;
-        let most = STATEMENTS_BASE.saturating_add(STATEMENTS_PER_ENTRY.saturating_mul(tree.len()));
-        // Every entry is due once; the tree may have shrunk a little since.
-        let due = STATEMENTS_BASE.saturating_add(tree.len());
-        if self.statements > most || self.send.len() > due {
-            return Err(SyncError::TooMuch);
-        }
-        Ok(())
     }
 
     fn send_draft(&mut self, last: bool) {
@@ -571,7 +573,7 @@ impl Session {
         self.round += 1;
         self.key = self.round_key();
         self.turns = 0;
-        self.statements = 0;
+        self.spent = 0;
         self.last_came = false;
         self.exchange = Exchange::default();
         self.phase = Phase::Comparing;

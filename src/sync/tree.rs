@@ -1,7 +1,7 @@
 //! The order as a B+-tree: entries by number, each node with a count and a hash.
 //!
 //! Counts are exact at all times. Hashes are computed when they are asked for and then kept:
-//! expanding an id costs from 0.3 µs (AVX-512) to 2 µs, too much for a million entries while a
+//! expanding an id costs from 0.5 µs (AVX-512) to 2 µs, too much for a million entries while a
 //! replica opens. New entries wait in a list until a hash is next needed, so that inserting
 //! computes none. Whatever computes hashes takes a [`Work`] allowance and can be called again.
 
@@ -24,10 +24,19 @@ const INNER_FILL: usize = INNER_MAX / 8 * 7;
 /// Growth of a leaf's vector; doubling would leave a quarter of it unused.
 const LEAF_GROWTH: usize = 16;
 
+/// When so many entries and a quarter of the tree are pending, computing all hashes anew is
+/// cheaper than finding the place of each pending entry once more.
+const PENDING_BASE: usize = 1_024;
+
 /// What expanding one id costs, in units of [`Work`].
 const EXPAND: u64 = 32;
 /// What adding up two hashes costs.
 const MERGE: u64 = 2;
+
+const _: () = {
+    // Half of a leaf at either end of a range, and on the way to it a few levels of inner nodes.
+    assert!(LEAF_MAX as u64 * EXPAND + 16 * INNER_MAX as u64 * MERGE < Work::MIN);
+};
 
 /// An allowance of work, so that no call takes long; one unit is about 50 ns.
 ///
@@ -36,17 +45,27 @@ const MERGE: u64 = 2;
 pub struct Work(u64);
 
 impl Work {
-    /// An allowance of so many units.
+    /// The least allowance, half a millisecond: every call gets past the ends of a range, where
+    /// nothing can be kept, and computes one hash that is.
+    pub const MIN: u64 = 8_192;
+
+    /// An allowance of so many units, or of [`MIN`](Self::MIN) if that is more.
     pub const fn new(units: u64) -> Self {
-        Self(units)
+        Self(if units > Self::MIN { units } else { Self::MIN })
     }
 
     /// As much as it takes.
-    pub const UNLIMITED: Work = Work(u64::MAX);
+    pub const fn unlimited() -> Self {
+        Self(u64::MAX)
+    }
 
     /// Whether nothing is left.
     pub const fn is_spent(&self) -> bool {
         self.0 == 0
+    }
+
+    pub(super) const fn left(&self) -> u64 {
+        self.0
     }
 
     pub(super) fn spend(&mut self, units: u64) {
@@ -184,6 +203,9 @@ impl Tree {
         }
         if path.nodes().any(|node| self.nodes[node].sum.is_some()) {
             self.pending.push(number);
+            if self.pending.len() > PENDING_BASE + self.count / 4 {
+                self.forget_hashes();
+            }
         }
         if let Body::Leaf(entries) = &mut self.nodes[path.leaf].body {
             if entries.len() == entries.capacity() {
@@ -241,7 +263,7 @@ impl Tree {
 
     /// The rank of the first entry whose key is not below `key`.
     pub fn rank<O: Order>(&self, order: &O, key: &[u8]) -> usize {
-        let path = self.locate(|entry| order.compare_key(entry, key) == Ordering::Less);
+        let path = self.locate(|entry| order.compare_key(entry, key));
         let before = path.above.iter().map(|&(node, index)| {
             self.children(node)[..index].iter().map(|child| child.count).sum::<usize>()
         });
@@ -266,11 +288,6 @@ impl Tree {
         .flatten()
     }
 
-    /// The rank at or before `rank` where a leaf begins: ranges cut there need no id expanded.
-    pub(super) fn leaf_start(&self, rank: usize) -> usize {
-        if rank < self.count { self.leaf_at(rank).1 } else { self.count }
-    }
-
     /// The hash of all entries, if it is known without further work.
     pub fn hash(&self) -> Option<&LtHash> {
         self.nodes[self.root].sum.as_deref().filter(|_| self.pending.is_empty())
@@ -290,13 +307,23 @@ impl Tree {
         }
         let count = u64::try_from(ranks.len()).ok()?;
         let mut hash = LtHash::EMPTY;
-        let done = ranks.is_empty() || self.collect(order, self.root, ranks, &mut hash, work);
+        let done = if ranks.len() == self.count {
+            self.add_whole(order, self.root, &mut hash, work)
+        } else {
+            ranks.is_empty() || self.collect(order, self.root, ranks, &mut hash, work)
+        };
         done.then_some(Summary { count, hash })
     }
 }
 
 /// Hashes.
 impl Tree {
+    /// Drops all hashes, and with them the need to bring them up to date.
+    fn forget_hashes(&mut self) {
+        self.pending.clear();
+        self.nodes.iter_mut().for_each(|node| node.sum = None);
+    }
+
     /// Adds pending entries to the hashes that lack them; says whether none are left.
     ///
     /// Nothing may compute a missing hash before this: it would count a pending entry, which would
@@ -434,23 +461,24 @@ impl Tree {
 
     /// The way to where `number` is or belongs.
     fn path<O: Order>(&self, order: &O, number: u32) -> Path {
-        self.locate(|entry| order.compare(entry, number) == Ordering::Less)
+        self.locate(|entry| order.compare(entry, number))
     }
 
-    /// The way to the first entry that is not `before`, or to the end of the leaf ahead of it.
-    fn locate(&self, before: impl Fn(u32) -> bool) -> Path {
+    /// The way to the first entry that is not less, or to the end of the leaf ahead of it if that
+    /// entry is greater.
+    fn locate(&self, compare: impl Fn(u32) -> Ordering) -> Path {
         let mut above = Vec::with_capacity(4);
         let mut node = self.root;
         loop {
             match &self.nodes[node].body {
                 Body::Inner(children) => {
-                    let after = children.partition_point(|child| before(child.first));
+                    let after = children.partition_point(|child| compare(child.first).is_le());
                     let index = after.saturating_sub(1);
                     above.push((node, index));
                     node = children[index].node;
                 }
                 Body::Leaf(entries) => {
-                    let at = entries.partition_point(|&entry| before(entry));
+                    let at = entries.partition_point(|&entry| compare(entry).is_lt());
                     return Path { above, leaf: node, at };
                 }
             }

@@ -11,10 +11,11 @@ mod fork;
 mod history;
 mod place;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::authority::Authority;
+use crate::id::Content;
 use crate::limits::MAX_INLINE;
 use crate::log::{AdmittedEntry, ContentNo, EntryNo, Log, SlotNo, Value};
 
@@ -53,6 +54,8 @@ pub struct View {
     /// The entry applied before in the same slot.
     before: Vec<Option<EntryNo>>,
     complete: Vec<bool>,
+    /// Contents that were complete before an entry named them.
+    early: BTreeSet<Content>,
     /// The entry applied last with a content; the others are linked behind it.
     last_user: Vec<Option<EntryNo>>,
     user_before: Vec<Option<EntryNo>>,
@@ -73,6 +76,11 @@ impl View {
     /// The winner of a slot, if anything in it counts.
     pub fn winner(&self, slot: SlotNo) -> Option<EntryNo> {
         self.slots.get(slot.index()).and_then(|state| state.winner)
+    }
+
+    /// Whether a slot has or had more than one branch: only then can it have further tips.
+    pub fn is_forked(&self, slot: SlotNo) -> bool {
+        self.slots.get(slot.index()).is_some_and(|state| state.is_forked)
     }
 
     /// The entries of a slot, in the order they were applied.
@@ -128,6 +136,11 @@ impl View {
         }
         changes.extend(dirty.iter().filter_map(|slot| self.decide(log, authority, *slot)));
         changes
+    }
+
+    /// A content that no entry names yet is here in full; says whether that is news.
+    pub fn complete_early(&mut self, content: Content) -> bool {
+        self.early.insert(content)
     }
 
     /// A content was verified in full: the slots of the entries that have it may change.
@@ -186,7 +199,9 @@ impl View {
         self.slots.resize(log.slots(), SlotState::default());
         self.before.resize(log.len(), None);
         self.user_before.resize(log.len(), None);
-        self.complete.resize(log.contents(), false);
+        for no in (self.complete.len()..log.contents()).filter_map(ContentNo::from_index) {
+            self.complete.push(self.early.remove(log.content(no)));
+        }
         self.last_user.resize(log.contents(), None);
     }
 

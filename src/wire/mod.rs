@@ -4,5 +4,7 @@
 
 pub mod cbor;
 pub mod key;
+mod secret;
 
 pub use key::{SecretKey, SignatureError};
+pub use secret::ReadSecret;

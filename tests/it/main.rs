@@ -5,6 +5,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod block;
+#[cfg(feature = "redb")]
+mod fs;
 #[cfg(feature = "quic")]
 mod net;
 mod store;

@@ -43,7 +43,9 @@ const INCOMING_BUFFERS: u64 = 1 << 20;
 #[non_exhaustive]
 pub enum Congestion {
     /// By measuring rate and delay. Keeps going where packets are lost for other reasons than
-    /// congestion, as on radio links.
+    /// congestion, as on radio links. It hardly notices a peer whose socket overflows: on links
+    /// faster than the peer can read it wants receive buffers of 2 MiB, which the transport asks
+    /// the system for (on Linux, `net.core.rmem_max` must allow it).
     #[default]
     Bbr,
     /// By backing off when packets are lost (RFC 9438). Fair to other traffic; collapses above a

@@ -18,6 +18,8 @@ use crate::id::NodeId;
 
 /// The label that sets our exported secrets apart from those of other uses of TLS (RFC 5705).
 const EXPORTER: &[u8] = b"EXPORTER-basefs-hello";
+/// Up to this length a frame is copied behind its head: cheaper than two pieces.
+const SMALL_FRAME: usize = 2_048;
 /// TLS alert `access_denied`: our verifier met another node than expected, nothing else raises it.
 const OTHER_NODE_ALERT: u8 = 49;
 /// TLS alert `no_application_protocol`: the two ends speak different versions.
@@ -127,7 +129,11 @@ impl FrameSender for QuicSender {
             return Err(LinkError::Failed { what: "an earlier frame was broken off".into() });
         }
         self.inside_frame = true;
-        let mut chunks = [Bytes::copy_from_slice(&head), frame];
+        let mut chunks = if frame.len() <= SMALL_FRAME {
+            [[&head, &frame[..]].concat().into(), Bytes::new()]
+        } else {
+            [Bytes::copy_from_slice(&head), frame]
+        };
         self.stream.write_all_chunks(&mut chunks).await.map_err(|error| write_error(&error))?;
         self.inside_frame = false;
         Ok(())

@@ -56,8 +56,8 @@ pub const DEFAULT_CACHE: usize = 64 << 20;
 /// 100 GiB has 400 files, small enough to be copied when most of it is no longer needed.
 pub const DEFAULT_PACK: u64 = 256 << 20;
 /// Longest block that is kept in the database, in bytes. redb gives a large value a page of the
-/// next power of two; with its key, checksum and page header this one still fits 32 KiB. What is
-/// longer would waste up to 31 KiB and more, against one more sync in a pack.
+/// next power of two; with its key, checksum and page header this one still fits 32 KiB. A longer
+/// one would take 64 KiB or more, which is worse than the sync of the pack that it costs instead.
 pub const MAX_IN_DATABASE: usize = 32_768 - 256;
 
 const NAME: &str = "store.redb";

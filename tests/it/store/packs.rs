@@ -1,8 +1,7 @@
 //! Pack files: where large blocks go, what is left of a crash, how space comes back.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 use basefs::store::{Batch, Durability, RedbOptions, RedbStore, Store, StoreError, Table};
@@ -73,8 +72,10 @@ fn an_overwritten_range_is_an_error_for_its_block_alone() {
     let root = tempfile::tempdir().unwrap();
     let store = RedbStore::open(root.path()).unwrap();
     put_blocks(&store, 0..3);
-    let file = OpenOptions::new().write(true).open(root.path().join("packs/0001.pack")).unwrap();
-    file.write_all_at(b"elsewhere", BLOCK as u64 + 100).unwrap();
+    let pack = root.path().join("packs/0001.pack");
+    let mut file = OpenOptions::new().write(true).open(pack).unwrap();
+    file.seek(SeekFrom::Start(BLOCK as u64 + 100)).unwrap();
+    file.write_all(b"elsewhere").unwrap();
     assert!(matches!(block(&store, 1), Err(StoreError::Corrupt { .. })));
     assert!(block(&store, 0).unwrap() && block(&store, 2).unwrap(), "the store goes on");
     delete_blocks(&store, 1..2);

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use basefs::sync::{LtHash, Order, Start, Tree, Work};
+use basefs::sync::{KeyRange, LtHash, Nonce, Order, Session, Start, Tree, Work};
 
 use super::replica::{Cost, Keys, Pair, Replica, file, pair};
 
@@ -18,7 +18,8 @@ fn ten_differ(count: u64, scattered: bool) -> (Replica, Replica) {
 fn measure(count: u64, scattered: bool, start: Start) -> Cost {
     let (mut a, mut b) = ten_differ(count, scattered);
     // The hashes of a replica that has been running for a while are there.
-    (a.summary(), b.summary());
+    a.summary();
+    b.summary();
     let mut pair = Pair::new(a, b, start);
     let began = Instant::now();
     let cost = pair.run();
@@ -38,6 +39,20 @@ fn ten_of_ten_thousand() {
         assert!(near.bytes <= 2_500 && near.flights <= 6, "{near:?}");
         assert!(far.bytes <= 5_000 && far.flights <= 6, "{far:?}");
     }
+}
+
+#[test]
+fn the_first_hashes_of_a_large_replica_are_computed_in_slices() {
+    let mut replica = Replica::new((0..30_000).map(file));
+    let mut session = Session::initiate(Nonce::from_bytes([1; 16]), KeyRange::ALL, Start::Differs);
+    let mut calls = 1;
+    while session.advance(&mut replica.tree, &replica.keys).unwrap() {
+        assert!(session.poll_transmit().is_none(), "nothing is said before all is known");
+        calls += 1;
+    }
+    assert!(session.poll_transmit().is_some());
+    // 30,000 ids at 32 units each, and 2^18 units a call.
+    assert_eq!(calls, 4);
 }
 
 #[test]
@@ -84,19 +99,17 @@ fn times_and_memory() {
     let mut tree = time("load, shuffled", million, || Tree::load(&keys, shuffled.clone(), None));
     println!("memory, no hashes: {} B/entry", tree.memory() / 1_000_000);
     let all = 0..tree.len();
-    time("all hashes", million, || tree.summary(&keys, all.clone(), &mut Work::UNLIMITED));
+    time("all hashes", million, || tree.summary(&keys, all.clone(), &mut Work::unlimited()));
     println!("memory, loaded: {} B/entry", tree.memory() / 1_000_000);
     let mut grown = Tree::new();
-    time("insert, shuffled", million, || {
-        shuffled.iter().for_each(|&n| drop(grown.insert(&keys, n)))
-    });
-    time("all hashes", million, || grown.summary(&keys, all.clone(), &mut Work::UNLIMITED));
+    time("insert, shuffled", million, || assert!(shuffled.iter().all(|&n| grown.insert(&keys, n))));
+    time("all hashes", million, || grown.summary(&keys, all.clone(), &mut Work::unlimited()));
     println!("memory, grown: {} B/entry", grown.memory() / 1_000_000);
     assert!(tree.memory().max(grown.memory()) <= 40 * 1_000_000);
     time("summary of 1,000 ranges", 1_000, || {
         for n in 0..1_000 {
             let start = n * 937 + 31;
-            tree.summary(&keys, start..start + 50_000 - n, &mut Work::UNLIMITED).unwrap();
+            tree.summary(&keys, start..start + 50_000 - n, &mut Work::unlimited()).unwrap();
         }
     });
     let ids: Vec<_> = (0..million).map(|n| keys.id(n)).collect();
@@ -104,6 +117,6 @@ fn times_and_memory() {
     time("LtHash add", million, || ids.iter().for_each(|id| hash.add(id)));
     let other = hash.clone();
     time("LtHash merge", million, || {
-        (0..million).for_each(|_| hash.merge(std::hint::black_box(&other)))
+        (0..million).for_each(|_| hash.merge(std::hint::black_box(&other)));
     });
 }

@@ -76,16 +76,14 @@ fn a_session_beyond_what_is_offered_is_refused() {
 
 #[test]
 fn a_peer_that_asks_without_end_is_stopped() {
-    let mut end = responder(500);
-    feed(&mut end, &opening()).unwrap();
-    // "I have nothing": everything is due, again and again.
-    let asked = (0..1_000_000).take_while(|_| feed(&mut end, &[3, 0x84, 0]).is_ok()).count();
-    assert!(asked < 200, "{asked} times 500 entries");
-    let mut end = responder(500);
-    feed(&mut end, &opening()).unwrap();
-    // Or: "this differs", for ever.
-    let asked = (0..1_000_000).take_while(|_| feed(&mut end, &[3, 0x83]).is_ok()).count();
-    assert!((10_000..100_000).contains(&asked), "{asked}");
+    // "I have nothing", so that everything is due; "this differs", so that it is cut up.
+    for (message, most) in [([3, 0x84, 0].as_slice(), 20), (&[3, 0x83], 20_000)] {
+        let mut end = responder(500);
+        feed(&mut end, &opening()).unwrap();
+        let asked = (1..1_000_000).find(|_| feed(&mut end, message).is_err());
+        assert!(asked.unwrap() <= most, "{asked:?}");
+        assert_eq!(feed(&mut end, message), Err(SyncError::Over));
+    }
 }
 
 #[test]
@@ -95,8 +93,8 @@ fn a_responder_that_never_agrees_is_stopped() {
     let mut end = End::new(replica, session);
     assert_eq!(end.drive().len(), 2);
     feed(&mut end, &[&[2][..], &[3; 16]].concat()).unwrap();
-    let answered = (0..1_000_000).take_while(|_| feed(&mut end, &[4, 0x83]).is_ok()).count();
-    assert!(answered < 200_000);
+    let answered = (1..1_000_000).find(|_| feed(&mut end, &[4, 0x83]).is_err());
+    assert!((10..2_000).contains(&answered.unwrap()), "{answered:?}");
     assert!(end.session.is_over());
 }
 
@@ -126,7 +124,7 @@ fn honest() -> (Pair, Vec<(bool, Vec<u8>)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn arbitrary_bytes_do_no_harm(messages in prop::collection::vec(
@@ -142,7 +140,12 @@ proptest! {
     }
 
     #[test]
-    fn damaged_messages_do_no_harm(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), with in any::<u8>(), cut in any::<bool>()) {
+    fn damaged_messages_do_no_harm(
+        which in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        with in any::<u8>(),
+        cut in any::<bool>(),
+    ) {
         let (mut ends, mut messages) = honest();
         let which = which.index(messages.len());
         let message = &mut messages[which].1;

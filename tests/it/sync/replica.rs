@@ -78,7 +78,7 @@ impl Replica {
 
     pub(super) fn summary(&mut self) -> Summary {
         let all = 0..self.tree.len();
-        self.tree.summary(&self.keys, all, &mut Work::UNLIMITED).unwrap()
+        self.tree.summary(&self.keys, all, &mut Work::unlimited()).unwrap()
     }
 }
 

@@ -109,7 +109,7 @@ proptest! {
         let all = 0..model.tree.len();
         let inside: Vec<u32> = model.tree.range(all.clone()).collect();
         prop_assert_eq!(&inside, &model.set.iter().map(|(_, n)| *n).collect::<Vec<_>>());
-        let whole = model.tree.summary(&model.keys, all, &mut Work::UNLIMITED).unwrap();
+        let whole = model.tree.summary(&model.keys, all, &mut Work::unlimited()).unwrap();
         prop_assert_eq!(&whole.hash, &model.hash(inside.into_iter()));
         prop_assert_eq!(model.tree.hash(), Some(&whole.hash));
     }
@@ -124,7 +124,7 @@ fn emptied_and_filled_again() {
         assert!(!tree.insert(&keys, 7));
         (0..2_400).rev().for_each(|n| assert!(tree.remove(&keys, n)));
         assert!(tree.is_empty() && !tree.remove(&keys, 7));
-        let nothing = tree.summary(&keys, 0..9, &mut Work::UNLIMITED).unwrap();
+        let nothing = tree.summary(&keys, 0..9, &mut Work::unlimited()).unwrap();
         assert_eq!((nothing.count, nothing.hash), (0, LtHash::EMPTY));
     }
 }

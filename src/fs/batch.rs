@@ -1,0 +1,142 @@
+//! Many writes, one commit.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::fs::Fs;
+use crate::fs::error::WriteError;
+use crate::fs::plan::{Plan, Prepared, prepare};
+
+/// Operations that happen together: all are durable after [`commit`](Batch::commit), or none.
+///
+/// Content is hashed and cut into blocks as it is added, and kept in memory until then; commit
+/// every 64 MiB or so when importing much. Other writers see nothing of a batch before its commit.
+///
+/// ```
+/// let fs = basefs::Fs::in_memory()?;
+/// let mut batch = fs.batch();
+/// batch.write("/etc/hostname", "ana")?;
+/// batch.symlink("hostname", "/etc/name");
+/// batch.commit()?;
+/// assert_eq!(fs.read("/etc/hostname")?, "ana");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a batch does nothing until it is committed"]
+pub struct Batch {
+    fs: Fs,
+    operations: Vec<Operation>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Operation {
+    Write { path: String, content: Prepared, executable: Option<bool> },
+    CreateDirAll { path: String },
+    Symlink { target: String, path: String },
+    Remove { path: String, all: bool },
+}
+
+impl Batch {
+    pub(super) fn new(fs: &Fs) -> Self {
+        Self { fs: fs.clone(), operations: Vec::new(), bytes: 0 }
+    }
+
+    /// Writes a file, and makes the directories above it.
+    ///
+    /// # Errors
+    ///
+    /// The content is too large. Whether the write is allowed is found out at commit.
+    pub fn write(
+        &mut self,
+        path: impl AsRef<str>,
+        content: impl Into<Bytes>,
+    ) -> Result<(), WriteError> {
+        self.add_write(path.as_ref(), content.into(), None)
+    }
+
+    /// Writes a file that is, or is not, a program.
+    ///
+    /// # Errors
+    ///
+    /// The content is too large.
+    pub fn write_executable(
+        &mut self,
+        path: impl AsRef<str>,
+        content: impl Into<Bytes>,
+        executable: bool,
+    ) -> Result<(), WriteError> {
+        self.add_write(path.as_ref(), content.into(), Some(executable))
+    }
+
+    fn add_write(
+        &mut self,
+        path: &str,
+        content: Bytes,
+        executable: Option<bool>,
+    ) -> Result<(), WriteError> {
+        self.bytes += content.len();
+        let content = prepare(content)?;
+        self.operations.push(Operation::Write { path: path.to_string(), content, executable });
+        Ok(())
+    }
+
+    /// Makes a directory and those above it.
+    pub fn create_dir_all(&mut self, path: impl AsRef<str>) {
+        self.operations.push(Operation::CreateDirAll { path: path.as_ref().to_string() });
+    }
+
+    /// Makes a symbolic link at `path` with the text `target`.
+    pub fn symlink(&mut self, target: impl AsRef<str>, path: impl AsRef<str>) {
+        let (target, path) = (target.as_ref().to_string(), path.as_ref().to_string());
+        self.operations.push(Operation::Symlink { target, path });
+    }
+
+    /// Removes a file, a symbolic link or an empty directory.
+    pub fn remove(&mut self, path: impl AsRef<str>) {
+        self.operations.push(Operation::Remove { path: path.as_ref().to_string(), all: false });
+    }
+
+    /// Removes whatever is at a path, and everything below.
+    pub fn remove_all(&mut self, path: impl AsRef<str>) {
+        self.operations.push(Operation::Remove { path: path.as_ref().to_string(), all: true });
+    }
+
+    /// Number of operations so far.
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// Bytes of content so far.
+    pub fn content_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Does all of it, in the order it was added.
+    ///
+    /// # Errors
+    ///
+    /// The first operation that cannot be done; nothing was written then.
+    pub fn commit(self) -> Result<(), WriteError> {
+        let Batch { fs, operations, .. } = self;
+        fs.plan(|plan| operations.into_iter().try_for_each(|operation| apply(plan, operation)))
+    }
+}
+
+fn apply(plan: &mut Plan<'_>, operation: Operation) -> Result<(), WriteError> {
+    match operation {
+        Operation::Write { path, content, executable } => {
+            plan.write(&path, content, executable).map(drop)
+        }
+        Operation::CreateDirAll { path } => plan.create_dir_all(&path),
+        Operation::Symlink { target, path } => plan.symlink(&target, &path).map(drop),
+        Operation::Remove { path, all } => plan.remove(&path, all).map(drop),
+    }
+}

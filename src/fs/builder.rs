@@ -1,0 +1,232 @@
+//! Opening and creating replicas.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+use zeroize::Zeroizing;
+
+use crate::entry::{Body, Payload, VerifiedEntry};
+use crate::fs::engine::{Engine, SharedStore};
+use crate::fs::error::OpenError;
+use crate::fs::{Fs, Identity, keyfile};
+use crate::id::{DirId, EntryId};
+use crate::node::{Effects, Node, Replica};
+use crate::store::{Batch, Durability, MemoryStore, StoreError, layout};
+use crate::wire::{ReadSecret, SecretKey};
+
+/// The file of the author's key in the directory of a replica.
+pub const AUTHOR_KEY_FILE: &str = "author.key";
+/// The file of the node's key.
+pub const NODE_KEY_FILE: &str = "node.key";
+/// The file of the read secret.
+pub const READ_SECRET_FILE: &str = "read.secret";
+
+/// How to open a replica.
+///
+/// ```
+/// use basefs::Fs;
+/// use basefs::wire::SecretKey;
+///
+/// let dir = tempfile::tempdir()?;
+/// let key = SecretKey::from_seed([7; 32]);
+/// let fs = Fs::builder().dir(dir.path()).key(key.clone()).name("team").open()?;
+/// assert_eq!(fs.author(), key.public());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until `open`"]
+pub struct Builder {
+    dir: Option<PathBuf>,
+    store: Option<SharedStore>,
+    author: Option<SecretKey>,
+    node_key: Option<SecretKey>,
+    secret: Option<ReadSecret>,
+    name: String,
+    hierarchy: Option<EntryId>,
+    durability: Durability,
+}
+
+impl Builder {
+    /// Keeps keys and, unless a store is given, the store in this directory. Without a directory
+    /// keys are made anew and forgotten with the process, unless they are given.
+    pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.dir = Some(dir.as_ref().to_path_buf());
+        self
+    }
+
+    /// Uses this store.
+    pub fn store(mut self, store: SharedStore) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Writes as this author. The key is not stored: give it again when opening again.
+    pub fn key(mut self, author: SecretKey) -> Self {
+        self.author = Some(author);
+        self
+    }
+
+    /// Is this node on the network; the key is not stored.
+    pub fn node_key(mut self, key: SecretKey) -> Self {
+        self.node_key = Some(key);
+        self
+    }
+
+    /// The label of the hierarchy, if it is created: at most 64 bytes.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// When writes survive a crash: before they return (the default), or within half a second.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Makes a replica of an existing hierarchy instead of a new one.
+    #[cfg(feature = "quic")]
+    pub fn join(mut self, ticket: &crate::net::Ticket) -> Self {
+        self.hierarchy = Some(ticket.hierarchy());
+        self.secret = ticket.secret().cloned();
+        self
+    }
+
+    /// Opens the replica, or creates it.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. What was there before is as it was.
+    pub fn open(mut self) -> Result<Fs, OpenError> {
+        let store = self.open_store()?;
+        let held = layout::hierarchy(&*store)?;
+        if let (Some(held), Some(wanted)) = (held, self.hierarchy)
+            && held != wanted
+        {
+            return Err(OpenError::OtherHierarchy);
+        }
+        let given = self.secret.take();
+        let identity = Identity {
+            author: self.secret_key(self.author.clone(), AUTHOR_KEY_FILE)?,
+            node: self.secret_key(self.node_key.clone(), NODE_KEY_FILE)?,
+            secret: self.read_secret(given)?,
+        };
+        let seed = keyfile::random()?;
+        let replica = match (held, self.hierarchy) {
+            (Some(hierarchy), _) => layout::load(&*store, hierarchy, table_seed(&seed))?,
+            (None, Some(hierarchy)) => join(&store, hierarchy, table_seed(&seed))?,
+            (None, None) => self.found(&store, &identity.author, table_seed(&seed))?,
+        };
+        let engine = Engine::new(Node::new(replica, *seed), store);
+        engine
+            .start_flusher()
+            .map_err(|error| OpenError::Io { path: self.dir.unwrap_or_default(), error })?;
+        Ok(Fs {
+            engine,
+            identity: Arc::new(identity),
+            planning: Arc::new(Mutex::new(())),
+            durability: self.durability,
+        })
+    }
+
+    fn open_store(&mut self) -> Result<SharedStore, OpenError> {
+        if let Some(store) = self.store.take() {
+            return Ok(store);
+        }
+        match &self.dir {
+            None => Ok(Arc::new(MemoryStore::new())),
+            Some(dir) => open_in(dir),
+        }
+    }
+
+    fn secret_key(&self, given: Option<SecretKey>, file: &str) -> Result<SecretKey, OpenError> {
+        let seed = match (given, &self.dir) {
+            (Some(key), _) => return Ok(key),
+            (None, Some(dir)) => keyfile::load_or_create(&dir.join(file))?,
+            (None, None) => keyfile::random()?,
+        };
+        Ok(SecretKey::from_seed(*seed))
+    }
+
+    /// The read secret: from the ticket, kept from before, or new with the hierarchy.
+    fn read_secret(&self, given: Option<ReadSecret>) -> Result<ReadSecret, OpenError> {
+        let path = self.dir.as_ref().map(|dir| dir.join(READ_SECRET_FILE));
+        let wrap = |bytes: Zeroizing<[u8; 32]>| ReadSecret::from_bytes(*bytes);
+        match (given, path) {
+            (Some(secret), Some(path)) => {
+                // A newer ticket of the same hierarchy may bring a rotated secret.
+                if keyfile::load(&path)?.map(wrap).as_ref() != Some(&secret) {
+                    keyfile::replace(&path, secret.as_bytes())?;
+                }
+                Ok(secret)
+            }
+            (Some(secret), None) => Ok(secret),
+            (None, Some(path)) => keyfile::load_or_create(&path).map(wrap),
+            (None, None) => keyfile::random().map(wrap),
+        }
+    }
+
+    /// Founds a hierarchy with the author as its only root key.
+    fn found(
+        &self,
+        store: &SharedStore,
+        author: &SecretKey,
+        seed: u64,
+    ) -> Result<Replica, OpenError> {
+        let genesis = genesis(author, &self.name)?;
+        let mut replica = Replica::new(genesis.id(), seed);
+        let mut effects = Effects::default();
+        let mut batch = Batch::new();
+        layout::found(&mut batch, genesis.id());
+        replica.offer(genesis, crate::log::Source::Local, &mut effects);
+        layout::record(&mut batch, &effects);
+        store.commit(&batch, Durability::Durable)?;
+        Ok(replica)
+    }
+}
+
+#[cfg(feature = "redb")]
+fn open_in(dir: &Path) -> Result<SharedStore, OpenError> {
+    Ok(Arc::new(crate::store::RedbStore::open(dir)?))
+}
+
+#[cfg(not(feature = "redb"))]
+fn open_in(dir: &Path) -> Result<SharedStore, OpenError> {
+    let what = alloc::format!(
+        "{}: this build has no durable store; enable the feature `redb` or give a store",
+        dir.display()
+    );
+    Err(StoreError::Io { what }.into())
+}
+
+/// Claims the store for a hierarchy whose genesis will come from a peer.
+fn join(store: &SharedStore, hierarchy: EntryId, seed: u64) -> Result<Replica, StoreError> {
+    let mut batch = Batch::new();
+    layout::found(&mut batch, hierarchy);
+    store.commit(&batch, Durability::Durable)?;
+    Ok(Replica::new(hierarchy, seed))
+}
+
+fn genesis(author: &SecretKey, name: &str) -> Result<VerifiedEntry, OpenError> {
+    let random = keyfile::random()?;
+    let mut nonce = [0; 16];
+    nonce.copy_from_slice(&random[..16]);
+    let body = Body {
+        dir: DirId::from_bytes([0; 32]),
+        name: name.into(),
+        prev: alloc::vec::Vec::new(),
+        cap: EntryId::from_bytes([0; 32]),
+        key: author.public(),
+        seq: 0,
+        aprev: None,
+        ts: crate::fs::engine::wall_time(),
+        payload: Payload::Genesis { roots: alloc::vec![author.public()], nonce },
+    };
+    body.sign(author).map_err(OpenError::Name)
+}
+
+fn table_seed(random: &[u8; 32]) -> u64 {
+    random.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}

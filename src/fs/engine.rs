@@ -1,0 +1,310 @@
+//! What all handles of one replica share: the state, the store, and the one who commits.
+//!
+//! Local entries and those of peers take the same way: into the node under its lock, as effects
+//! into a pending batch, then to the store. Whoever waits for durability first commits for all who
+//! came meanwhile, so that many writers share one wait for the disk.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+use std::thread;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::entry::VerifiedEntry;
+use crate::fs::watch::Watchers;
+use crate::id::{BlockId, Content, EntryId};
+use crate::log::{EntryNo, Offered};
+use crate::node::{Effects, Node};
+use crate::store::{Batch, Durability, Store, StoreError, StoreStats, layout};
+use crate::time::{Timestamp, WallTime};
+use crate::view::SlotChange;
+
+/// A store that handles can share between threads.
+pub(super) type SharedStore = Arc<dyn Store + Send + Sync>;
+
+/// How long a deferred write stays in memory at most.
+pub(super) const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Pending bytes from which on a deferred write commits at once: memory stays bounded however fast
+/// an application writes.
+const MAX_PENDING: usize = 16 << 20;
+
+/// The position of a batch in the order of commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u64);
+
+/// What was taken in and is not durable yet.
+#[derive(Default)]
+struct Pending {
+    batch: Batch,
+    bytes: usize,
+    slots: Vec<(Ticket, SlotChange)>,
+    /// What readers need of it before the store has it.
+    unstored: Unstored,
+    /// Of the effects taken last.
+    mark: u64,
+    /// The last ticket given out, and the last that is durable.
+    given: u64,
+    durable: u64,
+    /// Someone is committing; the others wait for it.
+    is_committing: bool,
+    /// The store failed: nothing more will become durable.
+    failed: Option<StoreError>,
+}
+
+/// Entries and blocks on their way to the store: readers wait for no disk.
+#[derive(Default)]
+struct Unstored {
+    entries: BTreeMap<EntryNo, (Ticket, Bytes)>,
+    blocks: BTreeMap<BlockId, (Ticket, Bytes)>,
+}
+
+impl Unstored {
+    fn add(&mut self, ticket: Ticket, effects: &Effects) {
+        let entries = effects.admitted.iter().map(|e| (e.no(), (ticket, e.bytes().clone())));
+        self.entries.extend(entries);
+        let blocks = effects.blocks.iter().map(|(id, bytes)| (*id, (ticket, bytes.clone())));
+        self.blocks.extend(blocks);
+    }
+
+    fn drop_until(&mut self, ticket: Ticket) {
+        self.entries.retain(|_, (given, _)| *given > ticket);
+        self.blocks.retain(|_, (given, _)| *given > ticket);
+    }
+}
+
+/// The shared part of all handles.
+pub(super) struct Engine {
+    node: RwLock<Node>,
+    store: SharedStore,
+    pending: Mutex<Pending>,
+    committed: Condvar,
+    watchers: Watchers,
+    started: Instant,
+    /// Wakes whoever drives connections: there may be something to send.
+    wake: Mutex<Option<Wake>>,
+}
+
+/// Called when the node may have output.
+pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    pub(super) fn new(node: Node, store: SharedStore) -> Arc<Self> {
+        Arc::new(Self {
+            node: RwLock::new(node),
+            store,
+            pending: Mutex::new(Pending::default()),
+            committed: Condvar::new(),
+            watchers: Watchers::default(),
+            started: Instant::now(),
+            wake: Mutex::new(None),
+        })
+    }
+
+    /// Commits deferred writes in the background for as long as the engine lives.
+    pub(super) fn start_flusher(self: &Arc<Self>) -> std::io::Result<()> {
+        let engine = Arc::downgrade(self);
+        let flush = move || {
+            loop {
+                thread::sleep(FLUSH_INTERVAL / 2);
+                let Some(engine) = engine.upgrade() else { return };
+                // A failure is remembered and meets the next write.
+                let _ = engine.flush();
+            }
+        };
+        thread::Builder::new().name("basefs-flush".into()).spawn(flush).map(drop)
+    }
+
+    pub(super) fn store(&self) -> &SharedStore {
+        &self.store
+    }
+
+    pub(super) fn stats(&self) -> StoreStats {
+        self.store.stats()
+    }
+
+    pub(super) fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
+    /// Looks at the state; other readers are not kept out.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&Node) -> T) -> T {
+        look(&self.node.read())
+    }
+
+    /// Looks at the state between two changes: the ticket says which changes it includes.
+    pub(super) fn read_at<T>(&self, look: impl FnOnce(&Node, Ticket) -> T) -> T {
+        let node = self.node.read();
+        let given = Ticket(self.pending.lock().given);
+        look(&node, given)
+    }
+
+    /// Changes the node and queues what has to be stored, in the order of the changes.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Node) -> T) -> (T, Ticket) {
+        let mut node = self.node.write();
+        let result = change(&mut node);
+        if !node.has_effects() {
+            return (result, Ticket(self.pending.lock().given));
+        }
+        let effects = node.take_effects();
+        let mut pending = self.pending.lock();
+        let mut batch = Batch::new();
+        for (id, bytes) in &effects.blocks {
+            layout::record_block(&mut batch, id, bytes.clone());
+        }
+        layout::record(&mut batch, &effects);
+        pending.bytes += batch.bytes();
+        pending.batch.append(batch);
+        pending.given += 1;
+        let ticket = Ticket(pending.given);
+        pending.mark = effects.mark;
+        pending.slots.extend(effects.slots.iter().map(|change| (ticket, *change)));
+        pending.unstored.add(ticket, &effects);
+        (result, ticket)
+    }
+
+    /// Takes in entries of this replica's own author, with the content they need.
+    pub(super) fn author(
+        &self,
+        entries: Vec<VerifiedEntry>,
+        blocks: Vec<(BlockId, Bytes)>,
+        contents: &[Content],
+    ) -> Result<Ticket, StoreError> {
+        self.check()?;
+        let (all_admitted, ticket) = self.change(|node| {
+            node.add_blocks(blocks);
+            contents.iter().for_each(|content| node.complete(content));
+            entries.into_iter().all(|entry| node.offer(entry) == Offered::Admitted)
+        });
+        debug_assert!(all_admitted, "what was planned against this log is admissible in it");
+        Ok(ticket)
+    }
+
+    /// Drops blocks that are here already: equal parts are stored once.
+    pub(super) fn retain_new(&self, blocks: &mut Vec<(BlockId, Bytes)>) -> Result<(), StoreError> {
+        let mut new = Vec::with_capacity(blocks.len());
+        for (id, bytes) in blocks.drain(..) {
+            if self.block(&id)?.is_none() {
+                new.push((id, bytes));
+            }
+        }
+        *blocks = new;
+        Ok(())
+    }
+
+    /// Fails if the store has failed before.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match &self.pending.lock().failed {
+            Some(_) => Err(StoreError::Poisoned),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until everything up to a ticket is as durable as asked for.
+    pub(super) fn settle(&self, ticket: Ticket, durability: Durability) -> Result<(), StoreError> {
+        match durability {
+            Durability::Durable => self.commit(ticket),
+            Durability::Deferred if self.pending.lock().bytes > MAX_PENDING => self.commit(ticket),
+            Durability::Deferred => Ok(()),
+        }
+    }
+
+    /// Makes everything taken in so far durable.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        let given = self.pending.lock().given;
+        self.commit(Ticket(given))
+    }
+
+    /// Commits, or waits for the one who does.
+    fn commit(&self, ticket: Ticket) -> Result<(), StoreError> {
+        let mut pending = self.pending.lock();
+        loop {
+            if pending.durable >= ticket.0 {
+                return Ok(());
+            }
+            if let Some(error) = &pending.failed {
+                return Err(error.clone());
+            }
+            if pending.is_committing {
+                self.committed.wait(&mut pending);
+                continue;
+            }
+            pending.is_committing = true;
+            let batch = core::mem::take(&mut pending.batch);
+            let slots = core::mem::take(&mut pending.slots);
+            let (given, mark) = (pending.given, pending.mark);
+            pending.bytes = 0;
+            drop(pending);
+            let outcome = self.store.commit(&batch, Durability::Durable);
+            if outcome.is_ok() {
+                self.published(mark, &slots);
+            }
+            pending = self.pending.lock();
+            pending.is_committing = false;
+            match outcome {
+                Ok(()) => {
+                    pending.durable = given;
+                    pending.unstored.drop_until(Ticket(given));
+                }
+                Err(error) => pending.failed = Some(error),
+            }
+            self.committed.notify_all();
+        }
+    }
+
+    /// What is durable may leave the node, and watchers hear of it.
+    fn published(&self, mark: u64, slots: &[(Ticket, SlotChange)]) {
+        self.node.write().stored(mark);
+        self.watchers.publish(slots, self);
+        if let Some(wake) = &*self.wake.lock() {
+            wake();
+        }
+    }
+
+    /// The bytes of an entry. What is on its way is looked up first: it is in the store before it
+    /// is forgotten here.
+    pub(super) fn entry_bytes(&self, no: EntryNo) -> Result<Bytes, StoreError> {
+        if let Some((_, bytes)) = self.pending.lock().unstored.entries.get(&no) {
+            return Ok(bytes.clone());
+        }
+        layout::entry_bytes(&*self.store, no.index())?.ok_or_else(|| StoreError::Corrupt {
+            what: alloc::format!("entry {} is missing", no.index()),
+        })
+    }
+
+    /// A block, if it is here.
+    pub(super) fn block(&self, id: &BlockId) -> Result<Option<Bytes>, StoreError> {
+        if let Some((_, bytes)) = self.pending.lock().unstored.blocks.get(id) {
+            return Ok(Some(bytes.clone()));
+        }
+        layout::block(&*self.store, id)
+    }
+
+    /// Microseconds since the engine was made.
+    pub(super) fn now(&self) -> Timestamp {
+        let micros = self.started.elapsed().as_micros();
+        Timestamp::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    /// The hierarchy.
+    pub(super) fn hierarchy(&self) -> EntryId {
+        self.read(|node| node.replica().log().genesis())
+    }
+}
+
+/// What the wall clock says.
+pub(super) fn wall_time() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

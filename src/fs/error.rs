@@ -1,0 +1,263 @@
+//! What can go wrong, one enum per kind of operation.
+//!
+//! Every arm says who is at fault and what became of the state. Unless it says otherwise, nothing
+//! was written.
+
+use alloc::string::String;
+use core::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::entry::InvalidEntry;
+use crate::fs::path::PathError;
+use crate::id::{BlockId, PublicKey};
+use crate::store::StoreError;
+
+/// Why a hierarchy could not be opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The store could not be opened or read.
+    Store(StoreError),
+    /// A key file is missing where it is needed, unreadable, or not a key file.
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The operating system refused.
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The store belongs to another hierarchy than the ticket.
+    OtherHierarchy,
+    /// The name given to the hierarchy is not valid.
+    Name(InvalidEntry),
+    /// The system gave no random numbers.
+    NoRandomness,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Store(error) => error.fmt(f),
+            OpenError::Key { path, what } => write!(f, "{}: {what}", path.display()),
+            OpenError::Io { path, error } => write!(f, "{}: {error}", path.display()),
+            OpenError::OtherHierarchy => {
+                f.write_str("this directory holds a replica of another hierarchy than the ticket's")
+            }
+            OpenError::Name(error) => write!(f, "the name of the hierarchy: {error}"),
+            OpenError::NoRandomness => f.write_str("the system gave no random numbers"),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        OpenError::Store(error)
+    }
+}
+
+/// Why something could not be read. Reading never changes anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The text is not a path.
+    Path(PathError),
+    /// Nothing is there.
+    NotFound {
+        /// The path.
+        path: String,
+    },
+    /// It is a directory.
+    IsADirectory {
+        /// The path.
+        path: String,
+    },
+    /// It, or something on the way to it, is not a directory.
+    NotADirectory {
+        /// The path.
+        path: String,
+    },
+    /// It is a symbolic link; the text is up to the caller to interpret.
+    IsASymlink {
+        /// The path.
+        path: String,
+        /// The text of the link.
+        target: String,
+    },
+    /// It is not a symbolic link.
+    NotASymlink {
+        /// The path.
+        path: String,
+    },
+    /// The content, or a part of it, has not arrived on this replica yet.
+    NotHere {
+        /// The path.
+        path: String,
+        /// The first block that is missing.
+        block: BlockId,
+    },
+    /// The file is larger than can be read at once.
+    TooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The store failed, or is damaged.
+    Store(StoreError),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Path(error) => error.fmt(f),
+            ReadError::NotFound { path } => write!(f, "{path}: nothing is there"),
+            ReadError::IsADirectory { path } => write!(f, "{path}: is a directory"),
+            ReadError::NotADirectory { path } => write!(f, "{path}: not a directory"),
+            ReadError::IsASymlink { path, target } => {
+                write!(f, "{path}: is a symbolic link to {target:?}")
+            }
+            ReadError::NotASymlink { path } => write!(f, "{path}: not a symbolic link"),
+            ReadError::NotHere { path, block } => {
+                write!(f, "{path}: block {block:.16} has not arrived yet")
+            }
+            ReadError::TooLarge { size, limit } => {
+                write!(f, "{size} bytes are more than can be read at once ({limit})")
+            }
+            ReadError::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for ReadError {}
+
+impl From<PathError> for ReadError {
+    fn from(error: PathError) -> Self {
+        ReadError::Path(error)
+    }
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        ReadError::Store(error)
+    }
+}
+
+/// Why something could not be written. Nothing was, not even a part of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The text is not a path.
+    Path(PathError),
+    /// The author's key has no capability that covers this.
+    Denied {
+        /// The path.
+        path: String,
+        /// The author.
+        key: PublicKey,
+    },
+    /// The replica has no genesis entry yet: it has joined and not heard from a peer.
+    NotSynced,
+    /// Nothing is there.
+    NotFound {
+        /// The path.
+        path: String,
+    },
+    /// It is a directory.
+    IsADirectory {
+        /// The path.
+        path: String,
+    },
+    /// Something on the way to it is not a directory.
+    NotADirectory {
+        /// The path.
+        path: String,
+    },
+    /// It is a directory and not empty.
+    NotEmpty {
+        /// The path.
+        path: String,
+    },
+    /// The root directory cannot be replaced or removed.
+    Root,
+    /// The file is larger than can be written at once.
+    TooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The directory would be too deep or its path too long.
+    TooDeep {
+        /// The path.
+        path: String,
+    },
+    /// The entry would break a rule of the log.
+    Invalid(InvalidEntry),
+    /// Another version of the file is needed than is there, because its content has not arrived.
+    NotHere {
+        /// The path.
+        path: String,
+    },
+    /// The store failed. What was durable is intact; what this handle shows may be ahead of it, so
+    /// it takes no more writes: drop all clones of it and open the hierarchy again.
+    Store(StoreError),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WriteError::Path(error) => error.fmt(f),
+            WriteError::Denied { path, key } => {
+                write!(f, "{path}: key {key:.16} has no permission; nothing was written")
+            }
+            WriteError::NotSynced => f.write_str(
+                "this replica has not heard from a peer yet; connect it first, nothing was written",
+            ),
+            WriteError::NotFound { path } => write!(f, "{path}: nothing is there"),
+            WriteError::IsADirectory { path } => write!(f, "{path}: is a directory"),
+            WriteError::NotADirectory { path } => write!(f, "{path}: not a directory"),
+            WriteError::NotEmpty { path } => write!(f, "{path}: the directory is not empty"),
+            WriteError::Root => f.write_str("the root directory cannot be replaced or removed"),
+            WriteError::TooLarge { size, limit } => {
+                write!(f, "{size} bytes are more than can be written at once ({limit})")
+            }
+            WriteError::TooDeep { path } => {
+                write!(f, "{path}: too deep, or the path is too long; nothing was written")
+            }
+            WriteError::Invalid(error) => error.fmt(f),
+            WriteError::NotHere { path } => {
+                write!(f, "{path}: its content has not arrived yet; nothing was written")
+            }
+            WriteError::Store(error) => write!(f, "nothing was written: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for WriteError {}
+
+impl From<PathError> for WriteError {
+    fn from(error: PathError) -> Self {
+        WriteError::Path(error)
+    }
+}
+
+impl From<StoreError> for WriteError {
+    fn from(error: StoreError) -> Self {
+        WriteError::Store(error)
+    }
+}
+
+impl From<InvalidEntry> for WriteError {
+    fn from(error: InvalidEntry) -> Self {
+        WriteError::Invalid(error)
+    }
+}

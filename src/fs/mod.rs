@@ -1,0 +1,402 @@
+//! What applications use: a hierarchy like a versioned map of files.
+//!
+//! [`Fs`] is a handle to one replica. Its methods are named after `std::fs` where that has them,
+//! are synchronous, and never touch the network; handles are cheap to clone and can be used from
+//! any thread. Readers wait neither for the disk sync of a writer nor for a peer.
+
+mod batch;
+mod builder;
+mod engine;
+mod error;
+mod grants;
+mod history;
+mod keyfile;
+mod path;
+mod plan;
+mod read;
+mod watch;
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use std::path::Path;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::entry::Rights;
+use crate::id::{EntryId, NodeId, PublicKey};
+use crate::store::{Durability, StoreError, StoreStats};
+use crate::wire::{ReadSecret, SecretKey};
+
+use engine::Engine;
+use plan::{Plan, prepare};
+
+pub use batch::Batch;
+pub use builder::{AUTHOR_KEY_FILE, Builder, NODE_KEY_FILE, READ_SECRET_FILE};
+pub use error::{OpenError, ReadError, WriteError};
+pub use grants::KeyInfo;
+pub use history::{Explanation, Loser, Version};
+pub use path::PathError;
+pub use read::{DirEntry, FileType, Metadata, Walk};
+pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, WatchFrom};
+
+/// The keys of a replica.
+#[derive(Debug)]
+struct Identity {
+    author: SecretKey,
+    node: SecretKey,
+    secret: ReadSecret,
+}
+
+/// A handle to one replica of a hierarchy.
+///
+/// ```
+/// use basefs::Fs;
+///
+/// let dir = tempfile::tempdir()?;
+/// let fs = Fs::open(dir.path())?;
+/// fs.write("/users/ana/info", "Ana, Barcelona")?;
+/// assert_eq!(fs.read("/users/ana/info")?, "Ana, Barcelona");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Fs {
+    engine: Arc<Engine>,
+    identity: Arc<Identity>,
+    /// Held by whoever plans and signs: the chain of an author has one end.
+    planning: Arc<Mutex<()>>,
+    durability: Durability,
+}
+
+impl Fs {
+    /// Opens the replica in a directory, or creates it together with a new hierarchy.
+    ///
+    /// A new hierarchy gets a new root key, which is kept in the directory (`author.key`, mode
+    /// 0600) and writes everything. That is right for trying things out. For more, grant daily
+    /// work to other keys and keep the root key on no machine: who has it can do everything, and
+    /// it cannot be revoked.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]; what was there before is as it was.
+    #[cfg(feature = "redb")]
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::builder().dir(dir).open()
+    }
+
+    /// Makes a replica of an existing hierarchy in a directory, or opens it again.
+    ///
+    /// It has a new author key, which may write once somebody [grants](Self::grant) it something,
+    /// and is empty until it is connected to a peer.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]; what was there before is as it was.
+    #[cfg(all(feature = "redb", feature = "quic"))]
+    pub fn join(dir: impl AsRef<Path>, ticket: &crate::net::Ticket) -> Result<Self, OpenError> {
+        Self::builder().dir(dir).join(ticket).open()
+    }
+
+    /// A new hierarchy that is forgotten with the process.
+    ///
+    /// # Errors
+    ///
+    /// The system gave no randomness or no thread.
+    pub fn in_memory() -> Result<Self, OpenError> {
+        Self::builder().open()
+    }
+
+    /// All the ways to open a replica.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The id of the hierarchy: that of its genesis entry.
+    pub fn hierarchy(&self) -> EntryId {
+        self.engine.hierarchy()
+    }
+
+    /// The key that this handle writes with.
+    pub fn author(&self) -> PublicKey {
+        self.identity.author.public()
+    }
+
+    /// The identity of this replica on the network.
+    pub fn node(&self) -> NodeId {
+        NodeId::from_bytes(*self.identity.node.public().as_bytes())
+    }
+
+    /// A handle that writes with other durability.
+    ///
+    /// ```
+    /// use basefs::store::Durability;
+    ///
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let fast = fs.with_durability(Durability::Deferred);
+    /// fast.write("/counter", "1")?; // on disk within half a second
+    /// fast.sync()?; // or now
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_durability(&self, durability: Durability) -> Self {
+        Self { durability, ..self.clone() }
+    }
+
+    /// Reads a whole file. Symbolic links are not followed.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`]; [`NotHere`](ReadError::NotHere) means that the content is still to come.
+    pub fn read(&self, path: impl AsRef<str>) -> Result<Bytes, ReadError> {
+        self.engine.read_file(path.as_ref())
+    }
+
+    /// Reads the text of a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there, or something else.
+    pub fn read_link(&self, path: impl AsRef<str>) -> Result<String, ReadError> {
+        self.engine.read_link(path.as_ref())
+    }
+
+    /// Lists a directory in the order of names.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there, or not a directory.
+    pub fn read_dir(&self, path: impl AsRef<str>) -> Result<Vec<DirEntry>, ReadError> {
+        self.engine.read_dir(path.as_ref())
+    }
+
+    /// About what is at a path; symbolic links are not followed.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there.
+    pub fn metadata(&self, path: impl AsRef<str>) -> Result<Metadata, ReadError> {
+        self.engine.metadata(path.as_ref())
+    }
+
+    /// Whether something is at a path.
+    pub fn exists(&self, path: impl AsRef<str>) -> bool {
+        self.engine.exists(path.as_ref())
+    }
+
+    /// Everything below a directory, parents before children.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there, or not a directory.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/a/b", "1")?;
+    /// let paths: Vec<String> = fs.walk("/")?.map(|entry| entry.path().to_owned()).collect();
+    /// assert_eq!(paths, ["/a", "/a/b"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn walk(&self, path: impl AsRef<str>) -> Result<Walk, ReadError> {
+        let mut open = self.read_dir(path)?;
+        open.reverse();
+        Ok(Walk { engine: Arc::clone(&self.engine), open })
+    }
+
+    /// Writes a whole file, and makes the directories above it. An executable file stays one.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`]; nothing was written then.
+    pub fn write(
+        &self,
+        path: impl AsRef<str>,
+        content: impl AsRef<[u8]>,
+    ) -> Result<EntryId, WriteError> {
+        let content = prepare(Bytes::copy_from_slice(content.as_ref()))?;
+        self.plan(|plan| plan.write(path.as_ref(), content, None))
+    }
+
+    /// Says whether a file is a program.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`]; nothing was written then.
+    pub fn set_executable(
+        &self,
+        path: impl AsRef<str>,
+        executable: bool,
+    ) -> Result<EntryId, WriteError> {
+        let data = self.engine.current_data(path.as_ref())?;
+        self.plan(|plan| plan.set_executable(path.as_ref(), executable, data))
+    }
+
+    /// Makes a symbolic link at `path` with the text `target`, which is kept as it is.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`]; nothing was written then.
+    pub fn symlink(
+        &self,
+        target: impl AsRef<str>,
+        path: impl AsRef<str>,
+    ) -> Result<EntryId, WriteError> {
+        self.plan(|plan| plan.symlink(target.as_ref(), path.as_ref()))
+    }
+
+    /// Makes a directory and those above it; it is no error if they exist.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`]; nothing was written then.
+    pub fn create_dir_all(&self, path: impl AsRef<str>) -> Result<(), WriteError> {
+        self.plan(|plan| plan.create_dir_all(path.as_ref()))
+    }
+
+    /// Removes a file, a symbolic link or an empty directory. Older versions stay in the history.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`]; nothing was written then.
+    pub fn remove(&self, path: impl AsRef<str>) -> Result<EntryId, WriteError> {
+        self.plan(|plan| plan.remove(path.as_ref(), false))
+    }
+
+    /// Removes whatever is at a path, and everything below; one entry, however much that is.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`]; nothing was written then.
+    pub fn remove_all(&self, path: impl AsRef<str>) -> Result<EntryId, WriteError> {
+        self.plan(|plan| plan.remove(path.as_ref(), true))
+    }
+
+    /// Collects operations that will be done together.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self)
+    }
+
+    /// Lets another key write at a directory and below.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`]: this author may not grant there, or there is no such directory.
+    ///
+    /// ```
+    /// use basefs::wire::SecretKey;
+    ///
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let ana = SecretKey::from_seed([7; 32]);
+    /// fs.create_dir_all("/users/ana")?;
+    /// fs.grant("/users/ana", ana.public())?;
+    /// assert_eq!(fs.keys()?[1].path.as_deref(), Some("/users/ana"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn grant(&self, path: impl AsRef<str>, who: PublicKey) -> Result<EntryId, WriteError> {
+        self.grant_with(path, who, Rights::Write, "")
+    }
+
+    /// Gives another key rights at a directory and below, under a label of at most 64 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`grant`](Self::grant).
+    pub fn grant_with(
+        &self,
+        path: impl AsRef<str>,
+        who: PublicKey,
+        rights: Rights,
+        label: &str,
+    ) -> Result<EntryId, WriteError> {
+        self.plan(|plan| plan.grant(path.as_ref(), who, rights, label))
+    }
+
+    /// Every capability ever given: the root keys first, then in the order of admission.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub fn keys(&self) -> Result<Vec<KeyInfo>, ReadError> {
+        self.engine.keys()
+    }
+
+    /// The versions of a path: the winning line first, then the others.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was ever there, or the directory is not shown.
+    pub fn versions(&self, path: impl AsRef<str>) -> Result<Vec<Version>, ReadError> {
+        self.engine.versions(path.as_ref())
+    }
+
+    /// Why a path shows what it shows: who won, who lost, and by which rule.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was ever there, or the directory is not shown.
+    pub fn explain(&self, path: impl AsRef<str>) -> Result<Explanation, ReadError> {
+        self.engine.explain(path.as_ref())
+    }
+
+    /// Watches a subtree.
+    ///
+    /// # Errors
+    ///
+    /// The text is not a path. The subtree need not exist yet.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use basefs::{WatchEvent, WatchFrom};
+    ///
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let mut changes = fs.watch("/users", WatchFrom::Now)?;
+    /// fs.write("/users/ana/info", "Ana")?;
+    /// let Some(WatchEvent::Change(change)) = changes.next_blocking(Duration::from_secs(1)) else {
+    ///     panic!("a change was expected");
+    /// };
+    /// assert_eq!(change.path, "/users");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn watch(&self, subtree: impl AsRef<str>, from: WatchFrom) -> Result<Watch, ReadError> {
+        Watch::new(&self.engine, subtree.as_ref(), from)
+    }
+
+    /// Makes deferred writes durable now.
+    ///
+    /// # Errors
+    ///
+    /// The store failed; what was durable before is intact.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.engine.flush()
+    }
+
+    /// Counters of the store since it was opened.
+    pub fn store_stats(&self) -> StoreStats {
+        self.engine.stats()
+    }
+
+    /// Number of entries in the log.
+    pub fn entries(&self) -> usize {
+        self.engine.read(|node| node.replica().log().len())
+    }
+
+    /// Plans, signs, takes in and makes durable what `wish` asks for.
+    fn plan<T>(
+        &self,
+        wish: impl FnOnce(&mut Plan<'_>) -> Result<T, WriteError>,
+    ) -> Result<T, WriteError> {
+        self.engine.check()?;
+        let planning = self.planning.lock();
+        let mut plan = Plan::new(&self.engine, &self.identity.author);
+        let done = wish(&mut plan)?;
+        let Plan { entries, mut blocks, contents, .. } = plan;
+        if entries.is_empty() {
+            return Ok(done);
+        }
+        self.engine.retain_new(&mut blocks)?;
+        let ticket = self.engine.author(entries, blocks, &contents)?;
+        drop(planning);
+        self.engine.settle(ticket, self.durability)?;
+        Ok(done)
+    }
+}

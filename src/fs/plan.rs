@@ -1,0 +1,417 @@
+//! From wishes to entries: what must be signed so that a path shows what the author wants.
+//!
+//! A plan reads the state and writes nothing. It keeps what its own entries will change in an
+//! overlay, so that a batch of thousands of operations is signed as one chain and taken in at
+//! once, or not at all.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::block;
+use crate::entry::{Body, FileData, Payload, Rights, VerifiedEntry};
+use crate::fs::engine::{Engine, wall_time};
+use crate::fs::error::WriteError;
+use crate::fs::path::{join, parse};
+use crate::id::{BlockId, Content, DirId, EntryId, PublicKey};
+use crate::limits::{MAX_DEPTH, MAX_FILE, MAX_INLINE, MAX_PATH, MAX_PREV};
+use crate::log::{CapNo, DirNo, SlotNo, child_dir};
+use crate::node::Replica;
+use crate::view::NodeKind;
+use crate::wire::SecretKey;
+
+/// What a slot shows, as far as writing cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shows {
+    Nothing,
+    Dir(DirId),
+    /// A file, and whether it is executable.
+    File(bool),
+    /// A symbolic link, or a second name of a directory.
+    Other,
+}
+
+/// A slot as a new entry finds it.
+#[derive(Clone, Debug)]
+struct Slot {
+    /// The winner first, then the other tips.
+    tips: Vec<EntryId>,
+    shows: Shows,
+}
+
+/// A directory as a new entry in it sees it.
+#[derive(Clone, Copy, Debug)]
+struct Dir {
+    id: DirId,
+    /// Itself, or the nearest directory above it that is in the log; what it inherits.
+    logged: DirNo,
+    depth: u8,
+    path_len: usize,
+}
+
+/// Where the author's chain under a capability stands.
+#[derive(Clone, Copy, Debug)]
+struct Chain {
+    cap: EntryId,
+    next_seq: u64,
+    head: Option<EntryId>,
+}
+
+/// Entries signed for one author, not yet taken in.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    engine: &'a Engine,
+    key: &'a SecretKey,
+    author: PublicKey,
+    slots: BTreeMap<(DirId, Arc<str>), Slot>,
+    dirs: BTreeMap<DirId, Dir>,
+    chains: BTreeMap<CapNo, Chain>,
+    pub(super) entries: Vec<VerifiedEntry>,
+    pub(super) blocks: Vec<(BlockId, Bytes)>,
+    pub(super) contents: Vec<Content>,
+}
+
+/// The bytes of a file as an entry carries them.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    data: FileData,
+    blocks: Vec<(BlockId, Bytes)>,
+}
+
+/// Cuts content into blocks unless it is short. Needs no lock, so that large files are hashed
+/// while others write.
+pub(super) fn prepare(bytes: Bytes) -> Result<Prepared, WriteError> {
+    let size = bytes.len() as u64;
+    if size > MAX_FILE {
+        return Err(WriteError::TooLarge { size, limit: MAX_FILE });
+    }
+    if bytes.len() <= MAX_INLINE {
+        return Ok(Prepared { data: FileData::Inline(bytes), blocks: Vec::new() });
+    }
+    let encoded =
+        block::encode(&bytes).map_err(|_| WriteError::TooLarge { size, limit: MAX_FILE })?;
+    Ok(Prepared { data: FileData::Blocks(encoded.content), blocks: encoded.blocks })
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(engine: &'a Engine, key: &'a SecretKey) -> Self {
+        Self {
+            engine,
+            key,
+            author: key.public(),
+            slots: BTreeMap::new(),
+            dirs: BTreeMap::new(),
+            chains: BTreeMap::new(),
+            entries: Vec::new(),
+            blocks: Vec::new(),
+            contents: Vec::new(),
+        }
+    }
+
+    /// A file with this content; keeps the executable bit unless told otherwise.
+    pub(super) fn write(
+        &mut self,
+        path: &str,
+        content: Prepared,
+        executable: Option<bool>,
+    ) -> Result<EntryId, WriteError> {
+        let names = parse(path)?;
+        let (dir, name, slot) = self.target(&names, true)?;
+        let executable = match slot.shows {
+            Shows::Dir(_) => return Err(WriteError::IsADirectory { path: join(&names) }),
+            Shows::File(was) => executable.unwrap_or(was),
+            Shows::Nothing | Shows::Other => executable.unwrap_or(false),
+        };
+        if let FileData::Blocks(blocks) = &content.data {
+            self.contents.push(*blocks);
+        }
+        self.blocks.extend(content.blocks);
+        let payload = Payload::Write { executable, data: content.data };
+        self.data(&names, dir, name, base(&slot), payload, Shows::File(executable))
+    }
+
+    /// Another executable bit for the same content: a write of its own.
+    pub(super) fn set_executable(
+        &mut self,
+        path: &str,
+        executable: bool,
+        data: FileData,
+    ) -> Result<EntryId, WriteError> {
+        self.write(path, Prepared { data, blocks: Vec::new() }, Some(executable))
+    }
+
+    /// A symbolic link.
+    pub(super) fn symlink(&mut self, target: &str, path: &str) -> Result<EntryId, WriteError> {
+        let names = parse(path)?;
+        let (dir, name, slot) = self.target(&names, true)?;
+        if let Shows::Dir(_) = slot.shows {
+            return Err(WriteError::IsADirectory { path: join(&names) });
+        }
+        let payload = Payload::Slink { text: target.into() };
+        self.data(&names, dir, name, base(&slot), payload, Shows::Other)
+    }
+
+    /// A directory and those above it, as far as they are missing.
+    pub(super) fn create_dir_all(&mut self, path: &str) -> Result<(), WriteError> {
+        let names = parse(path)?;
+        self.walk_to(&names, true).map(drop)
+    }
+
+    /// Removes a file, a symbolic link, or a directory; an empty one unless `all`.
+    // rule: TREE-1
+    pub(super) fn remove(&mut self, path: &str, all: bool) -> Result<EntryId, WriteError> {
+        let names = parse(path)?;
+        let (dir, name, slot) = self.target(&names, false)?;
+        match slot.shows {
+            Shows::Nothing => return Err(WriteError::NotFound { path: join(&names) }),
+            Shows::Dir(inner) if !all && self.has_children(inner) => {
+                return Err(WriteError::NotEmpty { path: join(&names) });
+            }
+            _ => {}
+        }
+        // A deletion closes every branch it knows of, or the others would show again.
+        let mut prev = slot.tips;
+        prev.truncate(MAX_PREV);
+        if let Some((_, rest)) = prev.split_first_mut() {
+            rest.sort_unstable();
+        }
+        self.data(&names, dir, name, prev, Payload::Delete { moved_to: None }, Shows::Nothing)
+    }
+
+    /// A capability for another key at a directory and below.
+    // rule: CAP-1
+    pub(super) fn grant(
+        &mut self,
+        path: &str,
+        who: PublicKey,
+        rights: Rights,
+        label: &str,
+    ) -> Result<EntryId, WriteError> {
+        let names = parse(path)?;
+        let dir = self.walk_to(&names, false)?;
+        let payload = Payload::Grant { who, rights, after: Vec::new() };
+        let need = Need { right: Rights::Grant, gives: Some(rights) };
+        let cap = self.capability(dir.logged, need).ok_or_else(|| self.denied(&names))?;
+        self.sign(dir.id, label.into(), Vec::new(), cap, payload)
+    }
+
+    fn denied(&self, names: &[Arc<str>]) -> WriteError {
+        WriteError::Denied { path: join(names), key: self.author }
+    }
+
+    /// The directory, name and slot that a path means.
+    fn target(
+        &mut self,
+        names: &[Arc<str>],
+        create: bool,
+    ) -> Result<(Dir, Arc<str>, Slot), WriteError> {
+        let Some((name, above)) = names.split_last() else { return Err(WriteError::Root) };
+        let dir = self.walk_to(above, create)?;
+        let slot = self.slot(dir, name, above.len());
+        Ok((dir, name.clone(), slot))
+    }
+
+    /// The directory at a path; missing ones are planned if `create`.
+    fn walk_to(&mut self, names: &[Arc<str>], create: bool) -> Result<Dir, WriteError> {
+        let mut dir = self.root()?;
+        for (depth, name) in names.iter().enumerate() {
+            let slot = self.slot(dir, name, depth);
+            let here = &names[..=depth];
+            dir = match slot.shows {
+                Shows::Dir(id) => self.dir(id, dir, name),
+                Shows::Nothing if create => self.mkdir(here, dir, name, &slot)?,
+                Shows::Nothing => return Err(WriteError::NotFound { path: join(here) }),
+                _ => return Err(WriteError::NotADirectory { path: join(here) }),
+            };
+        }
+        Ok(dir)
+    }
+
+    fn root(&self) -> Result<Dir, WriteError> {
+        let root = self.engine.read(|node| {
+            let log = node.replica().log();
+            log.root().map(|root| (root, log.dir_id(root)))
+        });
+        let (logged, id) = root.ok_or(WriteError::NotSynced)?;
+        Ok(Dir { id, logged, depth: 0, path_len: 0 })
+    }
+
+    /// A directory by its id, made in this plan or known to the log.
+    fn dir(&self, id: DirId, parent: Dir, name: &str) -> Dir {
+        if let Some(dir) = self.dirs.get(&id) {
+            return *dir;
+        }
+        let logged = self.engine.read(|node| {
+            let log = node.replica().log();
+            log.dir(&id).map(|no| (no, log.depth(no), log.static_path_len(no)))
+        });
+        match logged {
+            Some((logged, depth, path_len)) => Dir { id, logged, depth, path_len },
+            None => Dir { id, path_len: parent.path_len + name.len() + 1, ..parent },
+        }
+    }
+
+    // rule: DIR-1
+    // rule: ADMIT-8
+    fn mkdir(
+        &mut self,
+        here: &[Arc<str>],
+        parent: Dir,
+        name: &Arc<str>,
+        slot: &Slot,
+    ) -> Result<Dir, WriteError> {
+        let path_len = parent.path_len + name.len() + 1;
+        if parent.depth >= MAX_DEPTH || path_len > MAX_PATH {
+            return Err(WriteError::TooDeep { path: join(here) });
+        }
+        let prev = base(slot);
+        let id = child_dir(&parent.id, prev.first(), name);
+        let dir = Dir { id, logged: parent.logged, depth: parent.depth + 1, path_len };
+        self.data(here, parent, name.clone(), prev, Payload::Mkdir, Shows::Dir(id))?;
+        self.dirs.insert(id, dir);
+        Ok(dir)
+    }
+
+    /// What a name in a directory shows: by this plan, else by the view.
+    fn slot(&self, dir: Dir, name: &Arc<str>, depth: usize) -> Slot {
+        if let Some(slot) = self.slots.get(&(dir.id, name.clone())) {
+            return slot.clone();
+        }
+        let nothing = Slot { tips: Vec::new(), shows: Shows::Nothing };
+        self.engine.read(|node| {
+            let replica = node.replica();
+            let log = replica.log();
+            let slot = log.dir(&dir.id).and_then(|dir| log.child(dir, name));
+            slot.map_or(nothing, |slot| slot_in(replica, slot, depth))
+        })
+    }
+
+    fn has_children(&self, dir: DirId) -> bool {
+        let from = (dir, Arc::from(""));
+        let planned = self.slots.range(from..).take_while(|((of, _), _)| *of == dir);
+        if planned.clone().any(|(_, slot)| slot.shows != Shows::Nothing) {
+            return true;
+        }
+        let gone: Vec<&Arc<str>> = planned.map(|((_, name), _)| name).collect();
+        self.engine.read(|node| {
+            let (log, view) = (node.replica().log(), node.replica().view());
+            log.dir(&dir).is_some_and(|dir| {
+                log.children(dir).any(|(name, slot)| {
+                    !gone.contains(&name)
+                        && view.node(log, node.replica().authority(), slot).is_some()
+                })
+            })
+        })
+    }
+
+    /// Signs a data entry and notes what it changes.
+    fn data(
+        &mut self,
+        names: &[Arc<str>],
+        dir: Dir,
+        name: Arc<str>,
+        prev: Vec<EntryId>,
+        payload: Payload,
+        shows: Shows,
+    ) -> Result<EntryId, WriteError> {
+        let need = Need { right: Rights::Write, gives: None };
+        let cap = self.capability(dir.logged, need).ok_or_else(|| self.denied(names))?;
+        let id = self.sign(dir.id, name.clone(), prev, cap, payload)?;
+        self.slots.insert((dir.id, name), Slot { tips: Vec::from([id]), shows });
+        Ok(id)
+    }
+
+    /// The author's narrowest capability that covers a directory: a stale offline edit under a
+    /// wide one would beat newer work of others.
+    fn capability(&self, dir: DirNo, need: Need) -> Option<CapNo> {
+        self.engine.read(|node| narrowest(node.replica(), &self.author, dir, need))
+    }
+
+    // rule: CHAIN-1
+    fn sign(
+        &mut self,
+        dir: DirId,
+        name: Arc<str>,
+        prev: Vec<EntryId>,
+        cap: CapNo,
+        payload: Payload,
+    ) -> Result<EntryId, WriteError> {
+        let chain = match self.chains.get(&cap) {
+            Some(chain) => *chain,
+            None => self.engine.read(|node| chain_of(node.replica(), cap)),
+        };
+        let body = Body {
+            dir,
+            name,
+            prev,
+            cap: chain.cap,
+            key: self.author,
+            seq: chain.next_seq,
+            aprev: chain.head,
+            ts: wall_time(),
+            payload,
+        };
+        let entry = body.sign(self.key)?;
+        let id = entry.id();
+        let next = Chain { next_seq: chain.next_seq + 1, head: Some(id), ..chain };
+        self.chains.insert(cap, next);
+        self.entries.push(entry);
+        Ok(id)
+    }
+}
+
+/// What a capability must allow.
+#[derive(Clone, Copy, Debug)]
+struct Need {
+    right: Rights,
+    /// For a grant: the rights it passes on.
+    gives: Option<Rights>,
+}
+
+fn narrowest(replica: &Replica, author: &PublicKey, dir: DirNo, need: Need) -> Option<CapNo> {
+    let (log, authority) = (replica.log(), replica.authority());
+    let caps = authority.caps_of(log.key_no(author)?);
+    let fits = |cap: &&CapNo| {
+        let rights = log.cap_rights(**cap);
+        log.is_in_lineage(log.cap_dir(**cap), dir)
+            && rights.includes(need.right)
+            && need.gives.is_none_or(|gives| rights.includes(gives))
+            && authority.is_live(log, **cap)
+    };
+    caps.iter().filter(fits).max_by_key(|cap| log.cap_rank(**cap)).copied()
+}
+
+fn chain_of(replica: &Replica, cap: CapNo) -> Chain {
+    let log = replica.log();
+    let head = replica.authority().chain_head(cap);
+    Chain {
+        cap: log.id(log.cap_entry(cap)),
+        next_seq: head.map_or(0, |head| log.seq(head) + 1),
+        head: head.map(|head| log.id(head)),
+    }
+}
+
+fn slot_in(replica: &Replica, slot: SlotNo, depth: usize) -> Slot {
+    let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
+    let Some(winner) = view.winner(slot) else {
+        return Slot { tips: Vec::new(), shows: Shows::Nothing };
+    };
+    let mut tips = Vec::from([winner]);
+    if view.is_forked(slot) {
+        tips.extend(view.tips(log, authority, slot).into_iter().filter(|tip| *tip != winner));
+    }
+    let shows = match view.node_at_depth(log, authority, slot, depth).map(|node| node.kind) {
+        None => Shows::Nothing,
+        Some(NodeKind::Dir(dir)) => Shows::Dir(log.dir_id(dir)),
+        Some(NodeKind::File { executable, .. }) => Shows::File(executable),
+        Some(NodeKind::Symlink(_) | NodeKind::Alias(_)) => Shows::Other,
+    };
+    Slot { tips: tips.into_iter().map(|no| log.id(no)).collect(), shows }
+}
+
+/// A plain write stands on the winner alone, so that a conflict stays visible.
+fn base(slot: &Slot) -> Vec<EntryId> {
+    slot.tips.first().copied().into_iter().collect()
+}

@@ -1,0 +1,365 @@
+//! Reading: paths to bytes, directories and metadata.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::block::{self, SourceError};
+use crate::entry::{FileData, Payload, SignedEntry};
+use crate::fs::engine::Engine;
+use crate::fs::error::{ReadError, WriteError};
+use crate::fs::path::{join, parse};
+use crate::id::{Content, EntryId};
+use crate::limits::{MAX_FILE, MAX_INLINE};
+use crate::log::{DirNo, EntryNo};
+use crate::node::Replica;
+use crate::store::StoreError;
+use crate::view::{Node, NodeKind};
+
+/// What is at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileType {
+    /// A file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link.
+    Symlink {
+        /// Its text.
+        target: String,
+    },
+    /// A second name of a directory, shown as a symbolic link.
+    Alias {
+        /// The path of the directory, if it has one.
+        target: Option<String>,
+    },
+}
+
+/// About what is at a path; symbolic links are not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    file_type: FileType,
+    len: u64,
+    executable: bool,
+    version: Option<EntryId>,
+    is_here: bool,
+}
+
+impl Metadata {
+    /// What it is.
+    pub fn file_type(&self) -> &FileType {
+        &self.file_type
+    }
+
+    /// Whether it is a file.
+    pub fn is_file(&self) -> bool {
+        self.file_type == FileType::File
+    }
+
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.file_type == FileType::Dir
+    }
+
+    /// Whether it is a symbolic link or an alias, which is shown as one.
+    pub fn is_symlink(&self) -> bool {
+        !self.is_file() && !self.is_dir()
+    }
+
+    /// The length of a file in bytes, or of the text of a symbolic link; otherwise 0.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether the length is 0.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether a file is a program.
+    pub fn is_executable(&self) -> bool {
+        self.executable
+    }
+
+    /// The version it is at: the id of the entry that won its slot. None for the root.
+    pub fn version(&self) -> Option<EntryId> {
+        self.version
+    }
+
+    /// Whether all of its content is on this replica.
+    pub fn is_here(&self) -> bool {
+        self.is_here
+    }
+}
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    path: String,
+    metadata: Metadata,
+}
+
+impl DirEntry {
+    /// The last component.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The whole path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// About it.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    pub(super) fn into_path(self) -> String {
+        self.path
+    }
+}
+
+/// What a path resolved to: all that reading needs after the lock is released.
+struct Found {
+    node: Node,
+    content: Option<Content>,
+    origin: Option<EntryNo>,
+}
+
+fn find(replica: &Replica, names: &[Arc<str>]) -> Result<Node, ReadError> {
+    let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
+    let resolve = |names: &[Arc<str>]| view.resolve(log, authority, names.iter().map(|n| &**n));
+    if let Some(node) = resolve(names) {
+        return Ok(node);
+    }
+    // Whether a component on the way is something else than a directory makes a difference to
+    // whoever reads the message.
+    for end in 1..names.len() {
+        match resolve(&names[..end]).map(|node| node.kind) {
+            Some(NodeKind::Dir(_)) => {}
+            None => break,
+            Some(_) => return Err(ReadError::NotADirectory { path: join(&names[..end]) }),
+        }
+    }
+    Err(ReadError::NotFound { path: join(names) })
+}
+
+impl Engine {
+    fn find(&self, names: &[Arc<str>]) -> Result<Found, ReadError> {
+        self.read(|node| {
+            let replica = node.replica();
+            let node = find(replica, names)?;
+            let content = match node.kind {
+                NodeKind::File { content, .. } => Some(*replica.log().content(content)),
+                _ => None,
+            };
+            let origin = node.winner.map(|no| replica.log().origin(no));
+            Ok(Found { node, content, origin })
+        })
+    }
+
+    pub(super) fn metadata(&self, path: &str) -> Result<Metadata, ReadError> {
+        let names = parse(path)?;
+        self.read(|node| {
+            let replica = node.replica();
+            Ok(metadata_of(replica, &find(replica, &names)?))
+        })
+    }
+
+    pub(super) fn exists(&self, path: &str) -> bool {
+        let Ok(names) = parse(path) else { return false };
+        self.read(|node| find(node.replica(), &names).is_ok())
+    }
+
+    pub(super) fn read_file(&self, path: &str) -> Result<Bytes, ReadError> {
+        let names = parse(path)?;
+        let found = self.find(&names)?;
+        match found.node.kind {
+            NodeKind::File { .. } => {}
+            NodeKind::Dir(_) => return Err(ReadError::IsADirectory { path: join(&names) }),
+            NodeKind::Symlink(target) => {
+                return Err(ReadError::IsASymlink { path: join(&names), target });
+            }
+            NodeKind::Alias(dir) => {
+                let target = self.read(|node| path_of(node.replica(), dir)).unwrap_or_default();
+                return Err(ReadError::IsASymlink { path: join(&names), target });
+            }
+        }
+        let (Some(content), Some(origin)) = (found.content, found.origin) else {
+            return Err(ReadError::NotFound { path: join(&names) });
+        };
+        self.read_content(&names, &content, origin)
+    }
+
+    /// The bytes of a content: in the entry it comes from, or in blocks.
+    fn read_content(
+        &self,
+        names: &[Arc<str>],
+        content: &Content,
+        origin: EntryNo,
+    ) -> Result<Bytes, ReadError> {
+        if content.size <= MAX_INLINE as u64 {
+            return match self.file_data(origin)? {
+                FileData::Inline(bytes) => Ok(bytes),
+                FileData::Blocks(_) => {
+                    Err(damaged("an entry is not the one that the view knows").into())
+                }
+            };
+        }
+        let mut source = |id: &crate::id::BlockId| self.block(id);
+        match block::read(content, MAX_FILE, &mut source) {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(error) => Err(read_error(names, error)),
+        }
+    }
+
+    /// The content of the file at a path, as a write would carry it again.
+    pub(super) fn current_data(&self, path: &str) -> Result<FileData, WriteError> {
+        let names = parse(path)?;
+        let found = self.find(&names).map_err(|_| WriteError::NotFound { path: join(&names) })?;
+        match (found.content, found.origin) {
+            (Some(content), _) if content.size > MAX_INLINE as u64 => Ok(FileData::Blocks(content)),
+            (Some(_), Some(origin)) => Ok(self.file_data(origin)?),
+            _ => Err(WriteError::IsADirectory { path: join(&names) }),
+        }
+    }
+
+    /// What a write says about its content.
+    pub(super) fn file_data(&self, write: EntryNo) -> Result<FileData, StoreError> {
+        match self.entry(write)?.body().payload.clone() {
+            Payload::Write { data, .. } => Ok(data),
+            _ => Err(damaged("an entry is not the one that the view knows")),
+        }
+    }
+
+    /// An entry, read from the store and decoded.
+    pub(super) fn entry(&self, no: EntryNo) -> Result<SignedEntry, StoreError> {
+        SignedEntry::decode(&self.entry_bytes(no)?)
+            .map_err(|error| damaged(&alloc::format!("entry {}: {error}", no.index())))
+    }
+
+    pub(super) fn read_link(&self, path: &str) -> Result<String, ReadError> {
+        let names = parse(path)?;
+        match self.find(&names)?.node.kind {
+            NodeKind::Symlink(target) => Ok(target),
+            NodeKind::Alias(dir) => self
+                .read(|node| path_of(node.replica(), dir))
+                .ok_or(ReadError::NotFound { path: join(&names) }),
+            _ => Err(ReadError::NotASymlink { path: join(&names) }),
+        }
+    }
+
+    pub(super) fn read_dir(&self, path: &str) -> Result<Vec<DirEntry>, ReadError> {
+        let names = parse(path)?;
+        self.read(|node| {
+            let replica = node.replica();
+            match find(replica, &names)?.kind {
+                NodeKind::Dir(dir) => {
+                    let children = children(replica, dir, &join(&names), names.len());
+                    Ok(children.into_iter().map(|(_, entry)| entry).collect())
+                }
+                _ => Err(ReadError::NotADirectory { path: join(&names) }),
+            }
+        })
+    }
+}
+
+/// What a directory shows, in the order of names.
+fn children(replica: &Replica, dir: DirNo, path: &str, depth: usize) -> Vec<(NodeKind, DirEntry)> {
+    let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
+    let prefix = if path == "/" { "" } else { path };
+    log.children(dir)
+        .filter_map(|(name, slot)| {
+            let node = view.node_at_depth(log, authority, slot, depth)?;
+            let metadata = metadata_of(replica, &node);
+            Some((node.kind, DirEntry { path: alloc::format!("{prefix}/{name}"), metadata }))
+        })
+        .collect()
+}
+
+/// What a path shows and, if it is a directory, everything below it, parents first.
+pub(super) fn list_subtree(replica: &Replica, names: &[Arc<str>]) -> Vec<DirEntry> {
+    let Ok(node) = find(replica, names) else { return Vec::new() };
+    let top = DirEntry { path: join(names), metadata: metadata_of(replica, &node) };
+    let mut open = Vec::from([(node.kind, top, names.len())]);
+    let mut all = Vec::new();
+    while let Some((kind, entry, depth)) = open.pop() {
+        if let NodeKind::Dir(dir) = kind {
+            let inner = children(replica, dir, &entry.path, depth).into_iter();
+            open.extend(inner.map(|(kind, entry)| (kind, entry, depth + 1)));
+        }
+        all.push(entry);
+    }
+    all.retain(|entry| entry.metadata.version.is_some());
+    all
+}
+
+fn path_of(replica: &Replica, dir: DirNo) -> Option<String> {
+    replica.view().path_of_dir(replica.log(), replica.authority(), dir).map(|names| join(&names))
+}
+
+fn metadata_of(replica: &Replica, node: &Node) -> Metadata {
+    let log = replica.log();
+    let version = node.winner.map(|no| log.id(no));
+    let plain =
+        |file_type, len| Metadata { file_type, len, executable: false, version, is_here: true };
+    match &node.kind {
+        NodeKind::Dir(_) => plain(FileType::Dir, 0),
+        NodeKind::Symlink(target) => {
+            plain(FileType::Symlink { target: target.clone() }, target.len() as u64)
+        }
+        NodeKind::Alias(dir) => {
+            let target = path_of(replica, *dir);
+            let len = target.as_ref().map_or(0, |target| target.len() as u64);
+            plain(FileType::Alias { target }, len)
+        }
+        NodeKind::File { content, executable } => Metadata {
+            file_type: FileType::File,
+            len: log.content(*content).size,
+            executable: *executable,
+            version,
+            is_here: replica.view().is_complete(log, *content),
+        },
+    }
+}
+
+fn damaged(what: &str) -> StoreError {
+    StoreError::Corrupt { what: what.into() }
+}
+
+fn read_error(names: &[Arc<str>], error: block::ReadError<StoreError>) -> ReadError {
+    match error {
+        block::ReadError::Missing { id } => ReadError::NotHere { path: join(names), block: id },
+        block::ReadError::TooLarge { size, limit } => ReadError::TooLarge { size, limit },
+        block::ReadError::Source(SourceError::Failed(error)) => ReadError::Store(error),
+        other => ReadError::Store(damaged(&alloc::format!("{other}"))),
+    }
+}
+
+/// Everything below a directory, parents before children, in the order of names.
+///
+/// Directories are listed one at a time while iterating: a change made meanwhile may or may not be
+/// seen, and what is gone when its turn comes is left out.
+#[derive(Debug)]
+pub struct Walk {
+    pub(super) engine: Arc<Engine>,
+    /// What is still to be given, the next last.
+    pub(super) open: Vec<DirEntry>,
+}
+
+impl Iterator for Walk {
+    type Item = DirEntry;
+
+    fn next(&mut self) -> Option<DirEntry> {
+        let entry = self.open.pop()?;
+        if entry.metadata.is_dir() {
+            let children = self.engine.read_dir(&entry.path).unwrap_or_default();
+            self.open.extend(children.into_iter().rev());
+        }
+        Some(entry)
+    }
+}

@@ -1,0 +1,196 @@
+//! How a replica is laid out in the tables of a store.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+use crate::entry::SignedEntry;
+use crate::id::{BlockId, Content, EntryId};
+use crate::node::{Effects, Replica, Restore};
+use crate::store::{Batch, Store, StoreError, Table};
+
+/// The newest layout of the tables that this version reads.
+pub const FORMAT: u64 = 1;
+
+const FORMAT_KEY: &[u8] = b"format";
+const HIERARCHY_KEY: &[u8] = b"hierarchy";
+
+/// Stands for "no winner": no replica has that many entries.
+const NO_WINNER: u32 = u32::MAX;
+
+/// Length of a key in the table of contents: root, size, levels.
+const CONTENT_KEY: usize = 32 + 8 + 1;
+
+/// The hierarchy that a store belongs to; nothing if the store is new.
+///
+/// # Errors
+///
+/// The store is of a newer format, of another kind, or cannot be read.
+pub fn hierarchy(store: &dyn Store) -> Result<Option<EntryId>, StoreError> {
+    let Some(format) = store.get(Table::Meta, FORMAT_KEY)? else {
+        return match store.get(Table::Meta, HIERARCHY_KEY)? {
+            None => Ok(None),
+            Some(_) => Err(corrupt("the store does not say which format it has")),
+        };
+    };
+    let found = <[u8; 8]>::try_from(&format[..]).map(u64::from_be_bytes);
+    match found {
+        Ok(FORMAT) => {}
+        Ok(found) => return Err(StoreError::NewerFormat { found, supported: FORMAT }),
+        Err(_) => return Err(corrupt("the format of the store is unreadable")),
+    }
+    let id = store.get(Table::Meta, HIERARCHY_KEY)?;
+    match id.and_then(|id| EntryId::from_slice(&id)) {
+        Some(id) => Ok(Some(id)),
+        None => Err(corrupt("the store does not say which hierarchy it belongs to")),
+    }
+}
+
+/// Claims a new store for a hierarchy.
+pub fn found(batch: &mut Batch, hierarchy: EntryId) {
+    batch.put(Table::Meta, FORMAT_KEY, FORMAT.to_be_bytes().to_vec());
+    batch.put(Table::Meta, HIERARCHY_KEY, hierarchy.as_bytes().to_vec());
+}
+
+/// Adds what has to be stored after a replica took something in.
+pub fn record(batch: &mut Batch, effects: &Effects) {
+    for entry in &effects.admitted {
+        batch.put(Table::Entries, number_key(entry.no().index()), entry.bytes().clone());
+    }
+    for (no, authorised) in &effects.authorised {
+        let key = number_key(no.index());
+        if *authorised {
+            batch.delete(Table::Cut, key);
+        } else {
+            batch.put(Table::Cut, key, Bytes::new());
+        }
+    }
+    for change in effects.slots.iter().filter(|change| change.is_forked) {
+        let winner = change.after.map_or(NO_WINNER, |no| u32_of(no.index()));
+        batch.put(
+            Table::Winners,
+            u32_of(change.slot.index()).to_be_bytes().to_vec(),
+            winner.to_be_bytes().to_vec(),
+        );
+    }
+    for content in &effects.completed {
+        batch.put(Table::Contents, content_key(content), Bytes::new());
+    }
+}
+
+/// Adds a block.
+pub fn record_block(batch: &mut Batch, id: &BlockId, bytes: Bytes) {
+    batch.put(Table::Blocks, id.as_bytes().to_vec(), bytes);
+}
+
+/// The bytes of an entry by its number.
+///
+/// # Errors
+///
+/// The store cannot be read.
+pub fn entry_bytes(store: &dyn Store, number: usize) -> Result<Option<Bytes>, StoreError> {
+    store.get(Table::Entries, &number_key(number))
+}
+
+/// A block by its id.
+///
+/// # Errors
+///
+/// The store cannot be read.
+pub fn block(store: &dyn Store, id: &BlockId) -> Result<Option<Bytes>, StoreError> {
+    store.get(Table::Blocks, id.as_bytes())
+}
+
+/// Rebuilds a replica from its store. No signature is checked and no conflict decided again.
+///
+/// # Errors
+///
+/// The store is damaged or cannot be read; it is not changed.
+pub fn load(store: &dyn Store, hierarchy: EntryId, seed: u64) -> Result<Replica, StoreError> {
+    let mut restore = Restore::new(hierarchy, seed);
+    let mut position = 0;
+    each(store, Table::Entries, |key, value| {
+        if key != number_key(position) {
+            return Err(corrupt(format!("entry {position} is missing")));
+        }
+        position += 1;
+        let entry = SignedEntry::decode(value)
+            .map_err(|error| corrupt(format!("entry {}: {error}", position - 1)))?;
+        restore.entry(entry).map_err(corrupt)
+    })?;
+    let mut contents = Vec::new();
+    each(store, Table::Contents, |key, _| {
+        contents.push(content_from(key).ok_or_else(|| corrupt("an unreadable content"))?);
+        Ok(())
+    })?;
+    let mut cut = BTreeSet::new();
+    each(store, Table::Cut, |key, _| {
+        cut.insert(number_from(key).ok_or_else(|| corrupt("an unreadable entry number"))?);
+        Ok(())
+    })?;
+    let mut winners = Vec::new();
+    each(store, Table::Winners, |key, value| {
+        let (slot, winner) =
+            u32_from(key).zip(u32_from(value)).ok_or_else(|| corrupt("an unreadable winner"))?;
+        winners.push((slot as usize, (winner != NO_WINNER).then_some(winner as usize)));
+        Ok(())
+    })?;
+    restore.finish(&contents, &cut, &winners).map_err(corrupt)
+}
+
+/// Visits a table until an error.
+fn each(
+    store: &dyn Store,
+    table: Table,
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut outcome = Ok(());
+    store.scan(table, &[], &mut |key, value| {
+        outcome = visit(key, value);
+        outcome.is_ok()
+    })?;
+    outcome
+}
+
+fn corrupt(what: impl fmt::Display) -> StoreError {
+    StoreError::Corrupt { what: format!("{what}") }
+}
+
+fn number_key(number: usize) -> Vec<u8> {
+    (number as u64).to_be_bytes().to_vec()
+}
+
+fn number_from(key: &[u8]) -> Option<usize> {
+    usize::try_from(u64::from_be_bytes(key.try_into().ok()?)).ok()
+}
+
+/// Numbers of entries and slots are below 2^32 − 1 by their type.
+fn u32_of(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(NO_WINNER)
+}
+
+fn u32_from(bytes: &[u8]) -> Option<u32> {
+    bytes.try_into().ok().map(u32::from_be_bytes)
+}
+
+fn content_key(content: &Content) -> Vec<u8> {
+    let mut key = Vec::with_capacity(CONTENT_KEY);
+    key.extend_from_slice(content.root.as_bytes());
+    key.extend_from_slice(&content.size.to_be_bytes());
+    key.push(content.levels);
+    key
+}
+
+fn content_from(key: &[u8]) -> Option<Content> {
+    let (root, rest) = key.split_at_checked(32)?;
+    let (size, levels) = rest.split_at_checked(8)?;
+    let [levels] = levels else { return None };
+    Some(Content {
+        root: BlockId::from_slice(root)?,
+        size: u64::from_be_bytes(size.try_into().ok()?),
+        levels: *levels,
+    })
+}

@@ -1,0 +1,4 @@
+//! The API that applications use, on both stores.
+
+mod concurrency;
+mod local;
