@@ -85,15 +85,31 @@ impl Replica {
         Ok(())
     }
 
-    async fn disconnect(&mut self) {
-        if let Some(node) = self.node.take() {
-            for peer in node.peers() {
-                self.wire.0 += peer.link.sent;
-                self.wire.1 += peer.link.received;
-            }
-            node.shutdown().await;
+    /// Adds what the present connections have carried to the sums.
+    fn count(&mut self) {
+        let peers = self.node.as_ref().map(Serving::peers).unwrap_or_default();
+        for link in peers.iter().filter_map(|peer| peer.link.as_ref()) {
+            self.wire.0 += link.stats.sent;
+            self.wire.1 += link.stats.received;
         }
     }
+
+    async fn disconnect(&mut self) -> Result<(), Error> {
+        match self.node.take() {
+            Some(node) => Ok(node.shutdown().await?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Counts what all have sent and received, then takes them off the network. The order matters: a
+/// connection that one end has closed is gone at the other.
+async fn part(replicas: &mut [Replica]) -> Result<(), Error> {
+    replicas.iter_mut().for_each(Replica::count);
+    for replica in replicas {
+        replica.disconnect().await?;
+    }
+    Ok(())
 }
 
 #[tokio::main]
@@ -132,11 +148,12 @@ async fn run(options: &Options) -> Result<usize, Error> {
     let mut differences = usize::from(!stranger);
     differences += reunite(&mut replicas, &mut table).await?;
     if options.sabotage {
+        replicas.iter_mut().for_each(Replica::count);
         replicas = sabotage::damage_last(replicas, &options.source).await?;
     }
     differences += compare(&replicas, &options.source, &mut table)?;
-    for replica in &mut replicas {
-        replica.disconnect().await;
+    part(&mut replicas).await?;
+    for replica in &replicas {
         table.wire(replica.name, replica.wire);
     }
     println!("\n{table}");
@@ -197,16 +214,16 @@ async fn settle(replica: &Replica) -> Result<(), Error> {
 /// Ben is granted his subtree; then everybody writes while apart. Says whether the stranger was
 /// kept out.
 async fn write_apart(replicas: &mut [Replica], table: &mut Table) -> Result<bool, Error> {
-    let [ana, ben, eve] = replicas else { return Err("three replicas are expected".into()) };
-    ana.fs.create_dir_all("/users/ben")?;
-    ana.fs.grant("/users/ben", ben.fs.author())?;
-    settle(ben).await?;
-    settle(eve).await?;
-    ben.fs.write(CONTESTED, "ben: here")?;
-    settle(ben).await?;
-    for replica in [&mut *ana, ben, eve] {
-        replica.disconnect().await;
+    if let [ana, ben, eve] = &*replicas {
+        ana.fs.create_dir_all("/users/ben")?;
+        ana.fs.grant("/users/ben", ben.fs.author())?;
+        settle(ben).await?;
+        settle(eve).await?;
+        ben.fs.write(CONTESTED, "ben: here")?;
+        settle(ben).await?;
     }
+    part(replicas).await?;
+    let [ana, ben, eve] = replicas else { return Err("three replicas are expected".into()) };
     println!("all three are disconnected and write to {CONTESTED}");
     ana.fs.write(CONTESTED, "ana: ben is on leave")?;
     ben.fs.write(CONTESTED, "ben: at work")?;

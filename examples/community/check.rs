@@ -14,15 +14,15 @@ use crate::import::{is_executable, list, place};
 
 /// What a comparison found.
 #[derive(Default)]
-pub struct Compared {
-    pub files: usize,
-    pub dirs: usize,
-    pub symlinks: usize,
-    pub differences: Vec<String>,
+pub(crate) struct Compared {
+    pub(crate) files: usize,
+    pub(crate) dirs: usize,
+    pub(crate) symlinks: usize,
+    pub(crate) differences: Vec<String>,
 }
 
 /// Compares everything below a directory with what a replica shows.
-pub fn compare(replica: &Fs, source: &Path) -> Result<Compared, Error> {
+pub(crate) fn compare(replica: &Fs, source: &Path) -> Result<Compared, Error> {
     let mut compared = Compared::default();
     let mut unreadable = Vec::new();
     let paths = list(source, &mut unreadable);
@@ -63,7 +63,7 @@ pub fn compare(replica: &Fs, source: &Path) -> Result<Compared, Error> {
 }
 
 /// All that a replica shows, with versions.
-pub fn listing(replica: &Fs) -> Result<Vec<(String, FileType, Option<String>)>, Error> {
+pub(crate) fn listing(replica: &Fs) -> Result<Vec<(String, FileType, Option<String>)>, Error> {
     let line = |entry: basefs::fs::DirEntry| {
         let version = entry.metadata().version().map(|id| id.to_string());
         (entry.path().to_owned(), entry.metadata().file_type().clone(), version)
@@ -73,7 +73,7 @@ pub fn listing(replica: &Fs) -> Result<Vec<(String, FileType, Option<String>)>, 
 
 /// What somebody without any grant could send: an entry that is well formed and well signed, and
 /// cites the capability of a root key.
-pub fn forged_by_stranger(replica: &Fs, path: &str) -> Result<Vec<u8>, Error> {
+pub(crate) fn forged_by_stranger(replica: &Fs, path: &str) -> Result<Vec<u8>, Error> {
     let stranger = SecretKey::from_seed([0xe5; 32]);
     let current = replica.versions(path)?.into_iter().next().ok_or("nothing to overwrite")?;
     let mut name = PathBuf::from(path);

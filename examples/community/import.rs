@@ -14,18 +14,18 @@ const BATCH_BYTES: usize = 64 << 20;
 
 /// What an import did.
 #[derive(Default)]
-pub struct Imported {
-    pub files: usize,
-    pub dirs: usize,
-    pub symlinks: usize,
-    pub bytes: u64,
+pub(crate) struct Imported {
+    pub(crate) files: usize,
+    pub(crate) dirs: usize,
+    pub(crate) symlinks: usize,
+    pub(crate) bytes: u64,
     /// What could not be read or has no place in a hierarchy, and why.
-    pub skipped: Vec<(PathBuf, String)>,
+    pub(crate) skipped: Vec<(PathBuf, String)>,
 }
 
 /// Where something below `source` stands in the hierarchy: under the last name of `source`. None if
 /// a name on the way is not UTF-8.
-pub fn place(source: &Path, path: &Path) -> Option<String> {
+pub(crate) fn place(source: &Path, path: &Path) -> Option<String> {
     let top = source.file_name().map_or(Some("root"), |name| name.to_str())?;
     let below = path.strip_prefix(source).ok()?.to_str()?;
     let place = format!("/{top}/{below}");
@@ -33,7 +33,7 @@ pub fn place(source: &Path, path: &Path) -> Option<String> {
 }
 
 /// Everything below a directory, parents first; directories that cannot be listed are reported.
-pub fn list(source: &Path, skipped: &mut Vec<(PathBuf, String)>) -> Vec<PathBuf> {
+pub(crate) fn list(source: &Path, skipped: &mut Vec<(PathBuf, String)>) -> Vec<PathBuf> {
     let mut open = vec![source.to_path_buf()];
     let mut all = Vec::new();
     while let Some(path) = open.pop() {
@@ -53,7 +53,7 @@ pub fn list(source: &Path, skipped: &mut Vec<(PathBuf, String)>) -> Vec<PathBuf>
 }
 
 /// Imports a directory. What cannot be read is skipped and reported.
-pub fn import(fs: &Fs, source: &Path) -> Result<Imported, Error> {
+pub(crate) fn import(fs: &Fs, source: &Path) -> Result<Imported, Error> {
     let mut imported = Imported::default();
     let paths = list(source, &mut imported.skipped);
     let template = "{msg} [{bar:30}] {pos}/{len} {elapsed}";
@@ -125,6 +125,6 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Whether its owner may run a file.
-pub fn is_executable(metadata: &fs::Metadata) -> bool {
+pub(crate) fn is_executable(metadata: &fs::Metadata) -> bool {
     metadata.permissions().mode() & 0o100 != 0
 }

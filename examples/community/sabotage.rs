@@ -14,9 +14,12 @@ const PATTERN: usize = 64;
 
 /// Stops the last replica, flips a byte of one of its files where the store keeps it, and opens it
 /// again.
-pub async fn damage_last(mut replicas: Vec<Replica>, source: &Path) -> Result<Vec<Replica>, Error> {
+pub(crate) async fn damage_last(
+    mut replicas: Vec<Replica>,
+    source: &Path,
+) -> Result<Vec<Replica>, Error> {
     let mut last = replicas.pop().ok_or("no replica")?;
-    last.disconnect().await;
+    last.disconnect().await?;
     let Replica { name, dir, fs, wire, .. } = last;
     drop(fs);
     let fs = wait_for(&dir)?;

@@ -10,7 +10,7 @@ use crate::import::Imported;
 
 /// Rows of a name and a value.
 #[derive(Default)]
-pub struct Table {
+pub(crate) struct Table {
     rows: Vec<(String, String)>,
 }
 
@@ -19,7 +19,7 @@ impl Table {
         self.rows.push((name.into(), value.into()));
     }
 
-    pub fn imported(&mut self, imported: &Imported, entries: usize, took: Duration) {
+    pub(crate) fn imported(&mut self, imported: &Imported, entries: usize, took: Duration) {
         let Imported { files, dirs, symlinks, bytes, skipped } = imported;
         self.row(
             "imported by ana",
@@ -30,26 +30,26 @@ impl Table {
         self.row("entries", entries.to_string());
     }
 
-    pub fn joined(&mut self, name: &str, entries: usize, took: Duration) {
+    pub(crate) fn joined(&mut self, name: &str, entries: usize, took: Duration) {
         self.row(format!("{name} joined"), format!("{entries} entries in {}", seconds(took)));
     }
 
-    pub fn stranger(&mut self, verdict: &str) {
+    pub(crate) fn stranger(&mut self, verdict: &str) {
         self.row("eve's entry", verdict);
     }
 
-    pub fn reunited(&mut self, took: Duration) {
+    pub(crate) fn reunited(&mut self, took: Duration) {
         self.row("equal again", format!("{} after connecting", seconds(took)));
     }
 
-    pub fn contest(&mut self, explanation: &Explanation) {
+    pub(crate) fn contest(&mut self, explanation: &Explanation) {
         for line in explanation.lines() {
             let is_first = line.starts_with('/');
             self.row(if is_first { "who won" } else { "" }, line.trim());
         }
     }
 
-    pub fn compared(&mut self, name: &str, compared: &Compared) {
+    pub(crate) fn compared(&mut self, name: &str, compared: &Compared) {
         let Compared { files, dirs, symlinks, differences } = compared;
         let verdict = match differences.len() {
             0 => "equal".to_owned(),
@@ -61,7 +61,7 @@ impl Table {
         );
     }
 
-    pub fn wire(&mut self, name: &str, (sent, received): (u64, u64)) {
+    pub(crate) fn wire(&mut self, name: &str, (sent, received): (u64, u64)) {
         self.row(
             format!("{name} on the wire"),
             format!("{} sent, {} received", size(sent), size(received)),
