@@ -21,6 +21,7 @@ mod watch;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+#[cfg(feature = "redb")]
 use std::path::Path;
 
 use bytes::Bytes;
@@ -51,6 +52,7 @@ pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, W
 struct Identity {
     author: SecretKey,
     node: SecretKey,
+    #[cfg_attr(not(feature = "quic"), expect(dead_code, reason = "only peers are asked for it"))]
     secret: ReadSecret,
 }
 
