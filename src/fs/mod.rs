@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 
 use crate::entry::{Rights, SignedEntry};
 use crate::id::{DirId, EntryId, NodeId, PublicKey};
-use crate::log::Offered;
+use crate::log::{EntryNo, Offered};
 use crate::store::{Durability, StoreError, StoreStats};
 use crate::wire::{ReadSecret, SecretKey};
 
@@ -380,6 +380,19 @@ impl Fs {
     /// Counters of the store since it was opened.
     pub fn store_stats(&self) -> StoreStats {
         self.engine.stats()
+    }
+
+    /// The bytes of every entry in the order of admission, for [`admit`](Self::admit) elsewhere.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// assert_eq!(fs.export().count(), 2, "the genesis and the write");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn export(&self) -> impl Iterator<Item = Result<Bytes, StoreError>> {
+        let numbers = (0..self.entries()).filter_map(EntryNo::from_index);
+        numbers.map(|no| self.engine.entry_bytes(no))
     }
 
     /// Takes in an entry that came by other means than a connection: on a stick, by mail, from a
