@@ -9,6 +9,8 @@ mod block;
 mod fs;
 #[cfg(feature = "quic")]
 mod net;
+#[cfg(feature = "std")]
+mod node;
 mod store;
 mod sync;
 mod tidy;
