@@ -1,7 +1,7 @@
 //! Secrets in files: created exclusively, readable by their owner alone, wiped from memory.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -78,7 +78,7 @@ fn check_mode(path: &Path, file: &File) -> Result<(), OpenError> {
         return Ok(());
     }
     let what = format!("others may read this secret (mode {:o}); chmod 600 it", metadata.mode());
-    Err(OpenError::Key { path: path.into(), what: what.to_string() })
+    Err(OpenError::Key { path: path.into(), what })
 }
 
 #[cfg(not(unix))]

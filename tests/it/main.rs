@@ -5,6 +5,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod block;
+#[cfg(all(unix, feature = "redb", feature = "quic"))]
+mod examples;
 #[cfg(feature = "redb")]
 mod fs;
 #[cfg(feature = "quic")]

@@ -2,3 +2,5 @@
 
 mod concurrency;
 mod local;
+#[cfg(feature = "quic")]
+mod network;
