@@ -11,6 +11,8 @@ mod examples;
 mod fs;
 #[cfg(feature = "quic")]
 mod net;
+#[cfg(feature = "std")]
+mod node;
 mod store;
 mod sync;
 mod tidy;
