@@ -51,12 +51,8 @@ fn concurrent_directories_merge() {
     two.write("/team/d/two", "2").unwrap();
     exchange(&team);
     for fs in &team {
-        let names: Vec<String> = fs
-            .read_dir("/team/d")
-            .unwrap()
-            .iter()
-            .map(|entry| entry.name().to_owned())
-            .collect();
+        let names: Vec<String> =
+            fs.read_dir("/team/d").unwrap().iter().map(|entry| entry.name().to_owned()).collect();
         assert_eq!(names, ["one", "two"]);
     }
 }
