@@ -8,6 +8,7 @@ mod batch;
 mod builder;
 mod engine;
 mod error;
+mod flusher;
 mod grants;
 mod history;
 mod keyfile;
@@ -33,7 +34,8 @@ use crate::log::{EntryNo, Offered};
 use crate::store::{Durability, StoreError, StoreStats};
 use crate::wire::{ReadSecret, SecretKey};
 
-use engine::Engine;
+use engine::{Engine, Ticket};
+use flusher::Flusher;
 use plan::{Plan, prepare};
 
 pub use batch::Batch;
@@ -69,6 +71,8 @@ struct Identity {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Fs {
+    /// The first field, for it is to let go of the engine before the last handle does.
+    flusher: Arc<Flusher>,
     engine: Arc<Engine>,
     identity: Arc<Identity>,
     /// Held by whoever plans and signs: the chain of an author has one end.
@@ -406,7 +410,7 @@ impl Fs {
         self.engine.check()?;
         let entry = SignedEntry::decode(entry)?.verify()?;
         let (offered, ticket) = self.engine.change(|node| node.offer(entry));
-        self.engine.settle(ticket, self.durability)?;
+        self.settle(ticket)?;
         Ok(offered)
     }
 
@@ -422,6 +426,14 @@ impl Fs {
     /// Number of entries in the log.
     pub fn entries(&self) -> usize {
         self.engine.read(|node| node.replica().log().len())
+    }
+
+    /// Waits until a change is as durable as this handle's changes are to be.
+    fn settle(&self, ticket: Ticket) -> Result<(), StoreError> {
+        if self.durability == Durability::Deferred {
+            self.flusher.wake();
+        }
+        self.engine.settle(ticket, self.durability)
     }
 
     /// Plans, signs, takes in and makes durable what `wish` asks for.
@@ -440,7 +452,7 @@ impl Fs {
         self.engine.retain_new(&mut blocks)?;
         let ticket = self.engine.author(entries, blocks, &contents)?;
         drop(planning);
-        self.engine.settle(ticket, self.durability)?;
+        self.settle(ticket)?;
         Ok(done)
     }
 }
