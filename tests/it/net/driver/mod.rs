@@ -131,7 +131,13 @@ async fn mutual<T: Transport>(one: T, two: T) {
     for _ in 0..3 {
         one.until(|one| one.connected().len() == 1).await;
         two.until(|two| two.connected().len() == 1).await;
-        one.handle.synchronise(Some(two.handle.node()), STUCK).await.unwrap();
+        // Until the two agree which connection stays, there may be none for a moment.
+        let synchronised = async {
+            while one.handle.synchronise(Some(two.handle.node()), STUCK).await.is_err() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(STUCK, synchronised).await.unwrap();
         sleep(Duration::from_millis(50)).await;
     }
     let (at_one, at_two) = (one.connected().remove(0), two.connected().remove(0));
