@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+#[cfg(feature = "quic")]
+#[cfg(feature = "redb")]
+mod bad_input;
 mod block;
 #[cfg(feature = "redb")]
 mod fs;
