@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -21,7 +21,7 @@ use crate::id::{BlockId, Content, EntryId};
 use crate::log::{EntryNo, Offered};
 use crate::node::{Effects, Node};
 use crate::store::{Batch, Durability, Store, StoreError, StoreStats, layout};
-use crate::time::{Timestamp, WallTime};
+use crate::time::WallTime;
 use crate::view::SlotChange;
 
 /// A store that handles can share between threads.
@@ -46,6 +46,8 @@ struct Pending {
     slots: Vec<(Ticket, SlotChange)>,
     /// What readers need of it before the store has it.
     unstored: Unstored,
+    /// Of the effects taken last.
+    mark: u64,
     /// The last ticket given out, and the last that is durable.
     given: u64,
     durable: u64,
@@ -85,13 +87,10 @@ pub(super) struct Engine {
     pending: Mutex<Pending>,
     committed: Condvar,
     watchers: Watchers,
-    started: Instant,
     /// Wakes whoever drives connections: there may be something to send.
-    wake: Mutex<Option<Wake>>,
+    #[cfg(feature = "quic")]
+    wake: tokio::sync::Notify,
 }
-
-/// Called when the node may have output.
-pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,8 +106,8 @@ impl Engine {
             pending: Mutex::new(Pending::default()),
             committed: Condvar::new(),
             watchers: Watchers::default(),
-            started: Instant::now(),
-            wake: Mutex::new(None),
+            #[cfg(feature = "quic")]
+            wake: tokio::sync::Notify::new(),
         })
     }
 
@@ -120,7 +119,7 @@ impl Engine {
                 thread::sleep(FLUSH_INTERVAL / 2);
                 let Some(engine) = engine.upgrade() else { return };
                 // A failure is remembered and meets the next write.
-                if engine.commit(engine.latest()).is_err() {
+                if engine.commit_all().is_err() {
                     return;
                 }
             }
@@ -128,6 +127,7 @@ impl Engine {
         thread::Builder::new().name("basefs-flush".into()).spawn(flush).map(drop)
     }
 
+    #[cfg(feature = "quic")]
     pub(super) fn store(&self) -> &SharedStore {
         &self.store
     }
@@ -156,11 +156,11 @@ impl Engine {
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Node) -> T) -> (T, Ticket) {
         let mut node = self.node.write();
         let result = change(&mut node);
+        if !node.has_effects() {
+            return (result, Ticket(self.pending.lock().given));
+        }
         let effects = node.take_effects();
         let mut pending = self.pending.lock();
-        if effects.is_empty() {
-            return (result, Ticket(pending.given));
-        }
         let mut batch = Batch::new();
         for (id, bytes) in &effects.blocks {
             layout::record_block(&mut batch, id, bytes.clone());
@@ -170,6 +170,7 @@ impl Engine {
         pending.batch.append(batch);
         pending.given += 1;
         let ticket = Ticket(pending.given);
+        pending.mark = effects.mark;
         pending.slots.extend(effects.slots.iter().map(|change| (ticket, *change)));
         pending.unstored.add(ticket, &effects);
         (result, ticket)
@@ -184,18 +185,24 @@ impl Engine {
     ) -> Result<Ticket, StoreError> {
         self.check()?;
         let (all_admitted, ticket) = self.change(|node| {
-            let mut all_admitted = true;
-            node.store_blocks(blocks);
-            for entry in entries {
-                all_admitted &= matches!(node.offer(entry), Offered::Admitted | Offered::Known);
-                for content in contents {
-                    node.complete(content);
-                }
-            }
-            all_admitted
+            node.add_blocks(blocks);
+            contents.iter().for_each(|content| node.complete(content));
+            entries.into_iter().all(|entry| node.offer(entry) == Offered::Admitted)
         });
         debug_assert!(all_admitted, "what was planned against this log is admissible in it");
         Ok(ticket)
+    }
+
+    /// Drops blocks that are here already: equal parts are stored once.
+    pub(super) fn retain_new(&self, blocks: &mut Vec<(BlockId, Bytes)>) -> Result<(), StoreError> {
+        let mut new = Vec::with_capacity(blocks.len());
+        for (id, bytes) in blocks.drain(..) {
+            if self.block(&id)?.is_none() {
+                new.push((id, bytes));
+            }
+        }
+        *blocks = new;
+        Ok(())
     }
 
     /// Fails if the store has failed before. Whoever comes first after a failure in the background
@@ -230,11 +237,13 @@ impl Engine {
 
     /// Makes everything taken in so far durable.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
-        self.told(self.commit(self.latest()))
+        self.told(self.commit_all())
     }
 
-    fn latest(&self) -> Ticket {
-        Ticket(self.pending.lock().given)
+    /// Like [`flush`](Self::flush), for those who cannot tell anybody why it failed.
+    pub(super) fn commit_all(&self) -> Result<(), StoreError> {
+        let given = self.pending.lock().given;
+        self.commit(Ticket(given))
     }
 
     /// Commits, or waits for the one who does.
@@ -254,12 +263,12 @@ impl Engine {
             pending.is_committing = true;
             let batch = core::mem::take(&mut pending.batch);
             let slots = core::mem::take(&mut pending.slots);
-            let given = pending.given;
+            let (given, mark) = (pending.given, pending.mark);
             pending.bytes = 0;
             drop(pending);
             let outcome = self.store.commit(&batch, Durability::Durable);
             if outcome.is_ok() {
-                self.published(&slots);
+                self.published(mark, &slots);
             }
             pending = self.pending.lock();
             pending.is_committing = false;
@@ -275,8 +284,11 @@ impl Engine {
     }
 
     /// What is durable may leave the node, and watchers hear of it.
-    fn published(&self, slots: &[(Ticket, SlotChange)]) {
+    fn published(&self, mark: u64, slots: &[(Ticket, SlotChange)]) {
+        self.node.write().stored(mark);
         self.watchers.publish(slots, self);
+        #[cfg(feature = "quic")]
+        self.wake.notify_one();
     }
 
     /// The bytes of an entry. What is on its way is looked up first: it is in the store before it
@@ -298,10 +310,10 @@ impl Engine {
         layout::block(&*self.store, id)
     }
 
-    /// Microseconds since the engine was made.
-    pub(super) fn now(&self) -> Timestamp {
-        let micros = self.started.elapsed().as_micros();
-        Timestamp::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    /// Notified when something became durable.
+    #[cfg(feature = "quic")]
+    pub(super) fn waker(&self) -> &tokio::sync::Notify {
+        &self.wake
     }
 
     /// The hierarchy.

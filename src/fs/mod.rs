@@ -14,18 +14,22 @@ mod keyfile;
 mod path;
 mod plan;
 mod read;
+#[cfg(feature = "quic")]
+mod serve;
 mod watch;
 
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+#[cfg(feature = "redb")]
 use std::path::Path;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::entry::Rights;
-use crate::id::{EntryId, NodeId, PublicKey};
+use crate::entry::{Rights, SignedEntry};
+use crate::id::{DirId, EntryId, NodeId, PublicKey};
+use crate::log::Offered;
 use crate::store::{Durability, StoreError, StoreStats};
 use crate::wire::{ReadSecret, SecretKey};
 
@@ -39,6 +43,8 @@ pub use grants::KeyInfo;
 pub use history::{Explanation, Loser, Version};
 pub use path::PathError;
 pub use read::{DirEntry, FileType, Metadata, Walk};
+#[cfg(feature = "quic")]
+pub use serve::{ServeError, Serving};
 pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, WatchFrom};
 
 /// The keys of a replica.
@@ -46,6 +52,7 @@ pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, W
 struct Identity {
     author: SecretKey,
     node: SecretKey,
+    #[cfg_attr(not(feature = "quic"), expect(dead_code, reason = "only peers are asked for it"))]
     secret: ReadSecret,
 }
 
@@ -378,6 +385,30 @@ impl Fs {
         self.engine.stats()
     }
 
+    /// Takes in an entry that came by other means than a connection: on a stick, by mail, from a
+    /// tool. It is checked like any other. Says what became of it; content in blocks is not part
+    /// of an entry.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no valid entry, or the store failed.
+    pub fn admit(&self, entry: &[u8]) -> Result<Offered, WriteError> {
+        self.engine.check()?;
+        let entry = SignedEntry::decode(entry)?.verify()?;
+        let (offered, ticket) = self.engine.change(|node| node.offer(entry));
+        self.engine.settle(ticket, self.durability)?;
+        Ok(offered)
+    }
+
+    /// The id of the directory at a path.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there, or not a directory.
+    pub fn dir_id(&self, path: impl AsRef<str>) -> Result<DirId, ReadError> {
+        self.engine.dir_id(path.as_ref())
+    }
+
     /// Number of entries in the log.
     pub fn entries(&self) -> usize {
         self.engine.read(|node| node.replica().log().len())
@@ -392,10 +423,11 @@ impl Fs {
         let planning = self.planning.lock();
         let mut plan = Plan::new(&self.engine, &self.identity.author);
         let done = wish(&mut plan)?;
-        let Plan { entries, blocks, contents, .. } = plan;
+        let Plan { entries, mut blocks, contents, .. } = plan;
         if entries.is_empty() {
             return Ok(done);
         }
+        self.engine.retain_new(&mut blocks)?;
         let ticket = self.engine.author(entries, blocks, &contents)?;
         drop(planning);
         self.engine.settle(ticket, self.durability)?;
