@@ -355,12 +355,12 @@ fn is_key(failure: &Failure) -> bool {
     matches!(failure, Failure::Open(OpenError::Key { .. }))
 }
 
-fn put(world: &World, table: Table, key: &'static [u8], value: &'static [u8]) {
-    world.edit(|_, batch| batch.put(table, key, value));
+fn put(world: &World, table: Table, key: &[u8], value: &[u8]) {
+    world.edit(|_, batch| batch.put(table, key.to_vec(), value.to_vec()));
 }
 
-fn delete(world: &World, table: Table, key: &'static [u8]) {
-    world.edit(|_, batch| batch.delete(table, key));
+fn delete(world: &World, table: Table, key: &[u8]) {
+    world.edit(|_, batch| batch.delete(table, key.to_vec()));
 }
 
 fn chmod(world: &World, name: &str, mode: u32) {
