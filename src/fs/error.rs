@@ -47,7 +47,7 @@ impl fmt::Display for OpenError {
         match self {
             OpenError::Store(error) => error.fmt(f),
             OpenError::Key { path, what } => {
-                write!(f, "{}: {what}; the file was left as it is", path.display())
+                write!(f, "{}: {what}; nothing was changed", path.display())
             }
             OpenError::Io { path, error } => {
                 write!(f, "{}: the system refused: {error}; nothing was lost", path.display())
@@ -222,8 +222,16 @@ pub enum WriteError {
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // What became of the write is for the store to say.
-            WriteError::Store(error) => return error.fmt(f),
+            WriteError::Store(error @ (StoreError::Poisoned | StoreError::TooLarge { .. })) => {
+                error.fmt(f)
+            }
+            WriteError::Store(error) => {
+                return write!(
+                    f,
+                    "{error}; this write is there whole or not at all once the hierarchy is \
+                     opened again"
+                );
+            }
             WriteError::Path(error) => error.fmt(f),
             WriteError::Denied { path, key } => {
                 write!(f, "{path}: key {key:.16} has no permission to write here")

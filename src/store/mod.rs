@@ -239,15 +239,12 @@ impl fmt::Display for StoreError {
                 f,
                 "a key or value of {length} bytes is longer than {MAX_VALUE}; nothing was changed"
             ),
-            StoreError::Full => f.write_str(
-                "no space is left on the device; what was durable is intact, and what was being \
-                 written is there whole or not at all once the store is opened again",
-            ),
-            StoreError::Io { what } => write!(
-                f,
-                "the system refused: {what}; what was durable is intact, and what was being \
-                 written is there whole or not at all once the store is opened again"
-            ),
+            StoreError::Full => {
+                f.write_str("no space is left on the device; what was durable is intact")
+            }
+            StoreError::Io { what } => {
+                write!(f, "the system refused: {what}; what was durable is intact")
+            }
             StoreError::Poisoned => f.write_str(
                 "an earlier error left the store unusable; what was durable is intact, open it again",
             ),

@@ -260,7 +260,7 @@ pub(super) const ROWS: &[Row] = &[
         prepare: |world| chmod(world, AUTHOR_KEY_FILE, 0o644),
         meet: World::refused,
         expected: is_key,
-        words: &["author.key", "others may read", "644", "chmod 600", "left as it is"],
+        words: &["author.key", "others may read", "644", "chmod 600", "nothing was changed"],
     },
     Row {
         name: "a read secret that the group may read",
@@ -274,7 +274,7 @@ pub(super) const ROWS: &[Row] = &[
         prepare: |world| fs::write(world.path(AUTHOR_KEY_FILE), "").unwrap(),
         meet: World::refused,
         expected: is_key,
-        words: &["author.key", "64 hexadecimal digits", "left as it is"],
+        words: &["author.key", "64 hexadecimal digits", "nothing was changed"],
     },
     Row {
         name: "a key file of noise",

@@ -1,6 +1,6 @@
 //! Paths, writes and tickets that cannot be.
 
-use basefs::entry::{Body, FileData, Payload, Rights, Rule, SignedEntry};
+use basefs::entry::{Body, FileData, Payload, Rights, Rule};
 use basefs::fs::Builder;
 use basefs::id::{BlockId, Content, EntryId};
 use basefs::limits::{MAX_FILE, MAX_NAME};
@@ -336,20 +336,22 @@ pub(super) const TICKETS: &[Row] = &[
             for bit in 0..entry.len() * 8 {
                 let mut bytes = entry.clone();
                 bytes[bit / 8] ^= 1 << (bit % 8);
-                let decoded = SignedEntry::decode(&bytes).and_then(SignedEntry::verify);
-                failures.push(Failure::Entry(decoded.unwrap_err()));
+                failures.push(fs.admit(&bytes).unwrap_err().into());
             }
             assert_eq!(fs.entries(), before);
             failures.pop().unwrap()
         },
         // The last bit belongs to the signature.
         // rule: SIG-1
-        expected: |failure| matches!(failure, Failure::Entry(error) if error.rule == Rule::Sig1),
-        words: &["invalid entry", "signature does not hold", "SIG-1"],
+        expected: |failure| {
+            matches!(failure, Failure::Write(WriteError::Invalid(error))
+                if error.rule == Rule::Sig1)
+        },
+        words: &["invalid entry", "signature does not hold", "SIG-1", "nothing was written"],
     },
 ];
 
-fn somebody() -> SecretKey {
+pub(super) fn somebody() -> SecretKey {
     SecretKey::from_seed([77; 32])
 }
 
@@ -372,7 +374,7 @@ fn mistyped(change: impl FnOnce(String) -> String) -> Failure {
     Failure::Ticket(change(ticket().to_string()).parse::<Ticket>().unwrap_err())
 }
 
-fn sign(key: SecretKey, data: FileData) -> Vec<u8> {
+pub(super) fn sign(key: SecretKey, data: FileData) -> Vec<u8> {
     let body = Body {
         dir: basefs::log::root_dir(&EntryId::from_bytes([4; 32])),
         name: "greeting".into(),

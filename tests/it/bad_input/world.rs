@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use basefs::entry::InvalidEntry;
-use basefs::net::{ConnectError, TicketError};
+use basefs::net::{ConnectError, LinkError, TicketError};
 use basefs::store::{Batch, Durability, RedbStore, Store, StoreError, Table};
 use basefs::{Fs, OpenError, ReadError, WriteError};
 use tempfile::TempDir;
@@ -20,7 +19,7 @@ pub(super) enum Failure {
     Write(WriteError),
     Ticket(TicketError),
     Connect(ConnectError),
-    Entry(InvalidEntry),
+    Link(LinkError),
 }
 
 impl std::fmt::Display for Failure {
@@ -31,7 +30,7 @@ impl std::fmt::Display for Failure {
             Failure::Write(error) => error.fmt(f),
             Failure::Ticket(error) => error.fmt(f),
             Failure::Connect(error) => error.fmt(f),
-            Failure::Entry(error) => error.fmt(f),
+            Failure::Link(error) => error.fmt(f),
         }
     }
 }
