@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::entry::{Body, Payload, VerifiedEntry};
 use crate::fs::engine::{Engine, SharedStore};
 use crate::fs::error::OpenError;
+use crate::fs::flusher::Flusher;
 use crate::fs::{Fs, Identity, keyfile};
 use crate::id::{DirId, EntryId};
 use crate::node::{Effects, Node, Replica};
@@ -131,10 +132,10 @@ impl Builder {
             crate::fs::serve::remember_peers(&*store, ticket)?;
         }
         let engine = Engine::new(Node::new(replica, *seed), store);
-        engine
-            .start_flusher()
+        let flusher = Flusher::start(Arc::clone(&engine))
             .map_err(|error| OpenError::Io { path: self.dir.unwrap_or_default(), error })?;
         Ok(Fs {
+            flusher: Arc::new(flusher),
             engine,
             identity: Arc::new(identity),
             planning: Arc::new(Mutex::new(())),

@@ -8,8 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::time::Duration;
-use std::thread;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -26,9 +25,6 @@ use crate::view::SlotChange;
 
 /// A store that handles can share between threads.
 pub(super) type SharedStore = Arc<dyn Store + Send + Sync>;
-
-/// How long a deferred write stays in memory at most.
-pub(super) const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Pending bytes from which on a deferred write commits at once: memory stays bounded however fast
 /// an application writes.
@@ -109,22 +105,6 @@ impl Engine {
             #[cfg(feature = "quic")]
             wake: tokio::sync::Notify::new(),
         })
-    }
-
-    /// Commits deferred writes in the background for as long as the engine lives.
-    pub(super) fn start_flusher(self: &Arc<Self>) -> std::io::Result<()> {
-        let engine = Arc::downgrade(self);
-        let flush = move || {
-            loop {
-                thread::sleep(FLUSH_INTERVAL / 2);
-                let Some(engine) = engine.upgrade() else { return };
-                // A failure is remembered and meets the next write.
-                if engine.commit_all().is_err() {
-                    return;
-                }
-            }
-        };
-        thread::Builder::new().name("basefs-flush".into()).spawn(flush).map(drop)
     }
 
     #[cfg(feature = "quic")]
@@ -266,7 +246,7 @@ impl Engine {
             let (given, mark) = (pending.given, pending.mark);
             pending.bytes = 0;
             drop(pending);
-            let outcome = self.store.commit(&batch, Durability::Durable);
+            let outcome = self.commit_batch(&batch);
             if outcome.is_ok() {
                 self.published(mark, &slots);
             }
@@ -281,6 +261,12 @@ impl Engine {
             }
             self.committed.notify_all();
         }
+    }
+
+    /// A store that panics has failed: those who wait must not wait for ever.
+    fn commit_batch(&self, batch: &Batch) -> Result<(), StoreError> {
+        let commit = || self.store.commit(batch, Durability::Durable);
+        catch_unwind(AssertUnwindSafe(commit)).unwrap_or(Err(StoreError::Poisoned))
     }
 
     /// What is durable may leave the node, and watchers hear of it.
@@ -319,13 +305,6 @@ impl Engine {
     /// The hierarchy.
     pub(super) fn hierarchy(&self) -> EntryId {
         self.read(|node| node.replica().log().genesis())
-    }
-}
-
-impl Drop for Engine {
-    /// Makes deferred writes durable; an error has nobody to go to.
-    fn drop(&mut self) {
-        let _ = self.flush();
     }
 }
 

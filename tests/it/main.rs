@@ -8,10 +8,14 @@
 #[cfg(feature = "redb")]
 mod bad_input;
 mod block;
+#[cfg(all(unix, feature = "redb", feature = "quic"))]
+mod examples;
 #[cfg(feature = "redb")]
 mod fs;
 #[cfg(feature = "quic")]
 mod net;
+#[cfg(feature = "std")]
+mod node;
 mod store;
 mod sync;
 mod tidy;

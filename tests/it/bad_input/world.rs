@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use basefs::net::{ConnectError, LinkError, TicketError};
 use basefs::store::{Batch, Durability, RedbStore, Store, StoreError, Table};
@@ -132,7 +131,7 @@ impl World {
         if !self.path("store.redb").exists() {
             return hasher.finalize();
         }
-        match self.store() {
+        match RedbStore::open(self.dir()) {
             Ok(store) => hash_tables(&store, &mut hasher),
             Err(_) => {
                 hasher.update(&fs::read(self.path("store.redb")).unwrap());
@@ -142,19 +141,6 @@ impl World {
             }
         }
         hasher.finalize()
-    }
-
-    /// Opens the store alone. A handle that was just dropped may still be on its last commit.
-    fn store(&self) -> Result<RedbStore, StoreError> {
-        let deadline = Instant::now() + Duration::from_secs(5);
-        loop {
-            match RedbStore::open(self.dir()) {
-                Err(StoreError::Locked { .. }) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                other => return other,
-            }
-        }
     }
 }
 
