@@ -13,6 +13,8 @@ mod examples;
 #[cfg(feature = "redb")]
 mod fs;
 #[cfg(feature = "quic")]
+mod fuzz_bodies;
+#[cfg(feature = "quic")]
 mod net;
 #[cfg(feature = "std")]
 mod node;
