@@ -51,6 +51,8 @@ struct Pending {
     is_committing: bool,
     /// The store failed: nothing more will become durable.
     failed: Option<StoreError>,
+    /// Somebody who writes knows why.
+    is_failure_told: bool,
 }
 
 /// Entries and blocks on their way to the store: readers wait for no disk.
@@ -183,25 +185,43 @@ impl Engine {
         Ok(())
     }
 
-    /// Fails if the store has failed before.
+    /// Fails if the store has failed before. Whoever comes first after a failure in the background
+    /// is told the reason.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        match &self.pending.lock().failed {
-            Some(_) => Err(StoreError::Poisoned),
+        let mut pending = self.pending.lock();
+        let was_told = pending.is_failure_told;
+        match pending.failed.clone() {
             None => Ok(()),
+            Some(_) if was_told => Err(StoreError::Poisoned),
+            Some(error) => {
+                pending.is_failure_told = true;
+                Err(error)
+            }
         }
+    }
+
+    fn told(&self, outcome: Result<(), StoreError>) -> Result<(), StoreError> {
+        if outcome.is_err() {
+            self.pending.lock().is_failure_told = true;
+        }
+        outcome
     }
 
     /// Waits until everything up to a ticket is as durable as asked for.
     pub(super) fn settle(&self, ticket: Ticket, durability: Durability) -> Result<(), StoreError> {
         match durability {
-            Durability::Durable => self.commit(ticket),
-            Durability::Deferred if self.pending.lock().bytes > MAX_PENDING => self.commit(ticket),
-            Durability::Deferred => Ok(()),
+            Durability::Deferred if self.pending.lock().bytes <= MAX_PENDING => Ok(()),
+            _ => self.told(self.commit(ticket)),
         }
     }
 
     /// Makes everything taken in so far durable.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
+        self.told(self.commit_all())
+    }
+
+    /// Like [`flush`](Self::flush), for those who cannot tell anybody why it failed.
+    pub(super) fn commit_all(&self) -> Result<(), StoreError> {
         let given = self.pending.lock().given;
         self.commit(Ticket(given))
     }

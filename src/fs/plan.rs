@@ -79,13 +79,16 @@ pub(super) struct Prepared {
     blocks: Vec<(BlockId, Bytes)>,
 }
 
+/// Refuses content, of so many bytes, that is not to be held in memory whole.
+pub(super) fn check_size(size: u64) -> Result<(), WriteError> {
+    if size > MAX_FILE { Err(WriteError::TooLarge { size, limit: MAX_FILE }) } else { Ok(()) }
+}
+
 /// Cuts content into blocks unless it is short. Needs no lock, so that large files are hashed
 /// while others write.
 pub(super) fn prepare(bytes: Bytes) -> Result<Prepared, WriteError> {
     let size = bytes.len() as u64;
-    if size > MAX_FILE {
-        return Err(WriteError::TooLarge { size, limit: MAX_FILE });
-    }
+    check_size(size)?;
     if bytes.len() <= MAX_INLINE {
         return Ok(Prepared { data: FileData::Inline(bytes), blocks: Vec::new() });
     }
