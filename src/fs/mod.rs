@@ -14,6 +14,7 @@ mod keyfile;
 mod path;
 mod plan;
 mod read;
+mod verify;
 mod watch;
 
 use alloc::string::String;
@@ -39,6 +40,7 @@ pub use grants::KeyInfo;
 pub use history::{Explanation, Loser, Version};
 pub use path::PathError;
 pub use read::{DirEntry, FileType, Metadata, Walk};
+pub use verify::verify_all;
 pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, WatchFrom};
 
 /// The keys of a replica.
