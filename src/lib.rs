@@ -18,6 +18,7 @@ pub mod manual;
 pub mod net;
 pub mod node;
 pub mod store;
+pub mod sync;
 pub mod time;
 pub mod view;
 pub mod wire;

@@ -29,6 +29,8 @@ pub const MAX_DELEGATION: u8 = 16;
 pub const MAX_DEPTH: u8 = 64;
 /// Longest static path of a new directory, each name counted with one separator.
 pub const MAX_PATH: usize = 4_096;
+/// Longest order key: a path, one more name, the separator and an id (ORDER-1).
+pub const MAX_ORDER_KEY: usize = MAX_PATH + (MAX_NAME + 1) + 1 + 32;
 /// Most root keys of a hierarchy.
 pub const MAX_ROOTS: usize = 8;
 /// Highest block tree: 1,024^7 leaves hold more than any size that can be written.

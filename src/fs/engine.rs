@@ -46,6 +46,8 @@ struct Pending {
     slots: Vec<(Ticket, SlotChange)>,
     /// What readers need of it before the store has it.
     unstored: Unstored,
+    /// Of the effects taken last.
+    mark: u64,
     /// The last ticket given out, and the last that is durable.
     given: u64,
     durable: u64,
@@ -152,11 +154,11 @@ impl Engine {
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Node) -> T) -> (T, Ticket) {
         let mut node = self.node.write();
         let result = change(&mut node);
+        if !node.has_effects() {
+            return (result, Ticket(self.pending.lock().given));
+        }
         let effects = node.take_effects();
         let mut pending = self.pending.lock();
-        if effects.is_empty() {
-            return (result, Ticket(pending.given));
-        }
         let mut batch = Batch::new();
         for (id, bytes) in &effects.blocks {
             layout::record_block(&mut batch, id, bytes.clone());
@@ -166,6 +168,7 @@ impl Engine {
         pending.batch.append(batch);
         pending.given += 1;
         let ticket = Ticket(pending.given);
+        pending.mark = effects.mark;
         pending.slots.extend(effects.slots.iter().map(|change| (ticket, *change)));
         pending.unstored.add(ticket, &effects);
         (result, ticket)
@@ -180,18 +183,24 @@ impl Engine {
     ) -> Result<Ticket, StoreError> {
         self.check()?;
         let (all_admitted, ticket) = self.change(|node| {
-            let mut all_admitted = true;
-            node.store_blocks(blocks);
-            for entry in entries {
-                all_admitted &= matches!(node.offer(entry), Offered::Admitted | Offered::Known);
-                for content in contents {
-                    node.complete(content);
-                }
-            }
-            all_admitted
+            node.add_blocks(blocks);
+            contents.iter().for_each(|content| node.complete(content));
+            entries.into_iter().all(|entry| node.offer(entry) == Offered::Admitted)
         });
         debug_assert!(all_admitted, "what was planned against this log is admissible in it");
         Ok(ticket)
+    }
+
+    /// Drops blocks that are here already: equal parts are stored once.
+    pub(super) fn retain_new(&self, blocks: &mut Vec<(BlockId, Bytes)>) -> Result<(), StoreError> {
+        let mut new = Vec::with_capacity(blocks.len());
+        for (id, bytes) in blocks.drain(..) {
+            if self.block(&id)?.is_none() {
+                new.push((id, bytes));
+            }
+        }
+        *blocks = new;
+        Ok(())
     }
 
     /// Fails if the store has failed before.
@@ -234,12 +243,12 @@ impl Engine {
             pending.is_committing = true;
             let batch = core::mem::take(&mut pending.batch);
             let slots = core::mem::take(&mut pending.slots);
-            let given = pending.given;
+            let (given, mark) = (pending.given, pending.mark);
             pending.bytes = 0;
             drop(pending);
             let outcome = self.store.commit(&batch, Durability::Durable);
             if outcome.is_ok() {
-                self.published(&slots);
+                self.published(mark, &slots);
             }
             pending = self.pending.lock();
             pending.is_committing = false;
@@ -255,8 +264,12 @@ impl Engine {
     }
 
     /// What is durable may leave the node, and watchers hear of it.
-    fn published(&self, slots: &[(Ticket, SlotChange)]) {
+    fn published(&self, mark: u64, slots: &[(Ticket, SlotChange)]) {
+        self.node.write().stored(mark);
         self.watchers.publish(slots, self);
+        if let Some(wake) = &*self.wake.lock() {
+            wake();
+        }
     }
 
     /// The bytes of an entry. What is on its way is looked up first: it is in the store before it

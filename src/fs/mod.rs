@@ -391,10 +391,11 @@ impl Fs {
         let planning = self.planning.lock();
         let mut plan = Plan::new(&self.engine, &self.identity.author);
         let done = wish(&mut plan)?;
-        let Plan { entries, blocks, contents, .. } = plan;
+        let Plan { entries, mut blocks, contents, .. } = plan;
         if entries.is_empty() {
             return Ok(done);
         }
+        self.engine.retain_new(&mut blocks)?;
         let ticket = self.engine.author(entries, blocks, &contents)?;
         drop(planning);
         self.engine.settle(ticket, self.durability)?;

@@ -1,28 +1,145 @@
 //! A replica and its conversations behind one vocabulary of inputs and outputs.
+//!
+//! A [`Node`] owns a [`Replica`], the order of its entries for reconciliation, and what it knows of
+//! each connected peer. It does nothing by itself: it is told what happened ([`Input`]) and says
+//! what is to be done ([`Output`]). Time, randomness, signatures, the store and the network are all
+//! outside, so a whole network of nodes runs in one test, and runs the same way every time.
+//!
+//! The loop of whoever drives it:
+//!
+//! 1. [`handle`](Node::handle) an input;
+//! 2. drain [`poll_output`](Node::poll_output) and do what it says;
+//! 3. when [`poll_timeout`](Node::poll_timeout) has come, handle [`Input::Timeout`].
+//!
+//! Local changes go in through [`offer`](Node::offer) and [`complete`](Node::complete) at any time.
+//! What must be stored collects in [`Effects`]. Only when the host says that they are durable
+//! ([`stored`](Node::stored)) do entries take part in reconciliation, and so can leave the node: an
+//! entry that was sent and then lost in a crash would be followed by another with the same number,
+//! which is what a liar's chain looks like.
+//!
+//! Of two connected nodes, the one that dialled starts the sessions of reconciliation; the other
+//! gives it a hint when there is something new. Sessions also take place every now and then without
+//! a reason, so nothing depends on the hint. `examples/sans_io.rs` connects two nodes by hand.
+//!
+//! Architecture invariant: nothing here reads a clock, a store or a socket, and no peer is believed
+//! about anything that can be computed from signed entries and hashes.
 
+mod conversation;
+mod fetch;
+mod frame;
+mod io;
+mod link;
+mod outgoing;
+mod random;
 mod replica;
 
+pub use fetch::Walk;
+pub use frame::{Frame, FrameError, MAX_FRAME_ENTRIES, MAX_FRAME_IDS};
+pub use io::{Input, LinkId, NodeEvent, Output, PeerFault};
+pub use outgoing::{Archive, Outgoing};
+pub use replica::{Effects, Replica, Restore, RestoreError};
+
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::cmp::Ordering;
+use core::fmt;
+use core::ops::Range;
+use core::time::Duration;
 
 use bytes::Bytes;
 
 use crate::entry::VerifiedEntry;
-use crate::id::{BlockId, Content};
-use crate::log::{Offered, Source};
+use crate::id::{BlockId, Content, EntryId, NodeId};
+use crate::log::{EntryNo, Log, Offered, Source};
+use crate::sync::{Order, Tree};
+use crate::time::Timestamp;
+use fetch::{Fetched, Fetcher};
+use link::Link;
+use random::Random;
 
-pub use replica::{Effects, Replica, Restore, RestoreError};
+/// About how long two nodes go without comparing. A session between equals costs some 200 bytes.
+const SYNC_INTERVAL: Duration = Duration::from_secs(20);
+/// Entries admitted and not durable before links are no longer read: about 8 MiB.
+const MAX_UNSTORED: usize = 8_192;
 
-/// A replica with its effects.
-#[derive(Debug)]
+/// A replica that talks to others.
+///
+/// ```
+/// use basefs::id::EntryId;
+/// use basefs::node::{Node, Replica};
+///
+/// let replica = Replica::new(EntryId::from_bytes([1; 32]), 7);
+/// let node = Node::new(replica, [2; 32]);
+/// assert_eq!(node.replica().log().len(), 0);
+/// assert_eq!(node.poll_timeout(), None, "nobody to talk to");
+/// ```
 pub struct Node {
     replica: Replica,
+    /// The durable entries.
+    tree: Tree,
+    links: BTreeMap<LinkId, Link>,
+    fetcher: Fetcher,
+    random: Random,
+    now: Timestamp,
     effects: Effects,
+    /// What was taken and is not known to be durable, oldest first.
+    taken: VecDeque<Taken>,
+    next_mark: u64,
+    /// Who brought the entries that are not durable yet, in order.
+    origins: VecDeque<Origin>,
+    /// How many entries are durable; they are the first ones.
+    durable: usize,
+    /// The host was told that there are effects and has not taken them since.
+    store_asked: bool,
+    /// There is work that waits for nothing.
+    more: bool,
+    outputs: VecDeque<Output>,
+}
+
+/// A run of entries that came from the same place.
+#[derive(Debug)]
+struct Origin {
+    entries: Range<usize>,
+    /// Nothing for entries written here.
+    link: Option<LinkId>,
+}
+
+/// Effects that the host is storing.
+#[derive(Debug)]
+struct Taken {
+    mark: u64,
+    /// Entries up to here are among them.
+    entries: usize,
+    blocks: Vec<BlockId>,
+    /// Roots of contents that became complete, which may have been written here.
+    roots: Vec<BlockId>,
 }
 
 impl Node {
-    /// Wraps a replica.
-    pub fn new(replica: Replica, _random: [u8; 32]) -> Self {
-        Self { replica, effects: Effects::default() }
+    /// A node without peers. All entries in `replica` must be durable. The seed must come from a
+    /// cryptographic random source, fresh for each node: peers must not know it.
+    pub fn new(replica: Replica, seed: [u8; 32]) -> Self {
+        let log = replica.log();
+        let numbers: Vec<u32> = (0..log.len()).filter_map(|at| u32::try_from(at).ok()).collect();
+        let tree = Tree::load(&LogOrder(log), numbers, None);
+        let mut fetcher = Fetcher::default();
+        replica.view().incomplete(log).for_each(|content| fetcher.want(content));
+        Self {
+            durable: log.len(),
+            tree,
+            replica,
+            links: BTreeMap::new(),
+            fetcher,
+            random: Random::new(&seed),
+            now: Timestamp::ZERO,
+            effects: Effects::default(),
+            taken: VecDeque::new(),
+            next_mark: 1,
+            origins: VecDeque::new(),
+            store_asked: false,
+            more: false,
+            outputs: VecDeque::new(),
+        }
     }
 
     /// The replica.
@@ -30,23 +147,284 @@ impl Node {
         &self.replica
     }
 
-    /// Offers a local entry.
-    pub fn offer(&mut self, entry: VerifiedEntry) -> Offered {
-        self.replica.offer(entry, Source::Local, &mut self.effects)
+    /// The peers connected now.
+    pub fn peers(&self) -> impl Iterator<Item = (LinkId, NodeId)> + '_ {
+        self.links.iter().map(|(link, state)| (*link, state.peer))
     }
 
-    /// Notes a local content.
+    /// How many contents are wanted that are neither here nor known to be invalid.
+    pub fn wanted(&self) -> usize {
+        self.fetcher.wanted()
+    }
+
+    /// Offers a local entry. What comes of it is added to the effects.
+    pub fn offer(&mut self, entry: VerifiedEntry) -> Offered {
+        self.offer_from(entry, None)
+    }
+
+    fn offer_from(&mut self, entry: VerifiedEntry, link: Option<LinkId>) -> Offered {
+        let source = link.map_or(Source::Local, |link| Source::Peer(link.number()));
+        let before = self.effects.admitted.len();
+        let offered = self.replica.offer(entry, source, &mut self.effects);
+        let (log, view) = (self.replica.log(), self.replica.view());
+        for entry in &self.effects.admitted[before..] {
+            let content = log.content_of(entry.no());
+            if let Some(content) = content.filter(|content| !view.is_complete(log, *content)) {
+                self.fetcher.want(content);
+                self.more = true;
+            }
+        }
+        let end = log.len();
+        let start = end - (self.effects.admitted.len() - before);
+        match self.origins.back_mut() {
+            Some(origin) if origin.link == link => origin.entries.end = end,
+            _ if start < end => self.origins.push_back(Origin { entries: start..end, link }),
+            _ => {}
+        }
+        offered
+    }
+
+    /// Notes that a content is here in full. The caller has stored its blocks, or stores them with
+    /// the effects. Said before the entry that names it is offered, that entry is ready at once.
     pub fn complete(&mut self, content: &Content) {
         self.replica.complete(content, &mut self.effects);
     }
 
-    /// Stores blocks.
-    pub fn store_blocks(&mut self, blocks: Vec<(BlockId, Bytes)>) {
+    /// Adds blocks of local content to the effects.
+    pub fn add_blocks(&mut self, blocks: Vec<(BlockId, Bytes)>) {
         self.effects.blocks.extend(blocks);
     }
 
-    /// Takes the effects.
+    /// Whether there is something to store.
+    pub fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
+    /// Takes what the host must store now, in one atomic batch, after whatever was taken before.
+    #[must_use = "effects taken and not stored are lost"]
     pub fn take_effects(&mut self) -> Effects {
-        core::mem::take(&mut self.effects)
+        let mark = self.next_mark;
+        let effects = core::mem::replace(&mut self.effects, Effects::default());
+        self.store_asked = false;
+        self.next_mark += 1;
+        self.taken.push_back(Taken {
+            mark,
+            entries: self.replica.log().len(),
+            blocks: effects.blocks.iter().map(|(id, _)| *id).collect(),
+            roots: effects.completed.iter().map(|content| content.root).collect(),
+        });
+        Effects { mark, ..effects }
+    }
+
+    /// Effects are durable, and so is everything that was taken before them: entries may now leave
+    /// the node. The mark is that of [`Effects::mark`]; another one says nothing new.
+    pub fn stored(&mut self, mark: u64) {
+        while let Some(taken) = self.taken.pop_front_if(|taken| taken.mark <= mark) {
+            let order = LogOrder(self.replica.log());
+            for number in self.durable..taken.entries {
+                // Entries are numbered in 32 bits.
+                self.tree.insert(&order, u32::try_from(number).unwrap_or(u32::MAX));
+            }
+            self.durable = taken.entries;
+            self.fetcher.stored(&taken.blocks);
+            for link in self.links.values_mut() {
+                link.stored(taken.blocks.iter().chain(&taken.roots));
+            }
+        }
+        while let Some(origin) = self.origins.front_mut()
+            && origin.entries.start < self.durable
+        {
+            for (link, state) in &mut self.links {
+                state.is_behind |= origin.link != Some(*link);
+            }
+            origin.entries.start = self.durable.min(origin.entries.end);
+            if origin.entries.is_empty() {
+                self.origins.pop_front();
+            }
+        }
+        self.more = true;
+    }
+
+    /// Whether the next frame of a link should be read. If not, [`Output::Receive`] says when; a
+    /// frame that is handed over all the same is taken.
+    pub fn wants_input(&mut self, link: LinkId) -> bool {
+        let has_room = self.has_room();
+        let Some(state) = self.links.get_mut(&link) else { return true };
+        state.paused = !(has_room && state.has_room());
+        !state.paused
+    }
+
+    fn has_room(&self) -> bool {
+        self.replica.log().len() - self.durable < MAX_UNSTORED
+    }
+
+    /// The next thing to send on a link; what waited longest, except that blocks come last.
+    pub fn next_send(&mut self, link: LinkId) -> Option<Outgoing> {
+        let state = self.links.get_mut(&link)?;
+        let next = state.next_send();
+        state.sending = next.is_some();
+        next
+    }
+
+    /// The next thing to do.
+    #[must_use = "an output taken out and ignored stalls the node"]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to handle [`Input::Timeout`] unless another input comes first. In the past if there is
+    /// more to do at once. Ask again after every call that may have changed something.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        if self.more {
+            return Some(Timestamp::ZERO);
+        }
+        let sync = self.links.values().filter(|link| link.dialed && link.session.is_none());
+        sync.map(|link| link.sync_at).chain(self.fetcher.deadline()).min()
+    }
+
+    /// Takes an input. Work that would take long is cut into pieces of some milliseconds; see
+    /// [`poll_timeout`](Self::poll_timeout).
+    pub fn handle(&mut self, now: Timestamp, input: Input) {
+        self.now = now.max(self.now);
+        match input {
+            Input::LinkUp { link, peer, dialed } => {
+                self.links.insert(link, Link::new(peer, dialed, self.now));
+                self.fetcher.link_up(link, self.now);
+            }
+            Input::LinkDown { link } => self.forget(link),
+            Input::Frame { link, bytes } => {
+                let taken = self.take_frame(link, &bytes);
+                self.close_on_fault(link, taken);
+            }
+            Input::Verified { link, entries, invalid } => {
+                let taken = self.take_verified(link, entries, invalid);
+                self.close_on_fault(link, taken);
+            }
+            Input::Walked(walk) => self.fetcher.walked(walk),
+            Input::Sent { link, outgoing } => {
+                if let Some((asked, absent)) = outgoing.into_answer()
+                    && let Some(state) = self.links.get_mut(&link)
+                {
+                    state.answered(&asked, &absent);
+                }
+            }
+            Input::Synchronise { link } => {
+                if let Some(state) = self.links.get_mut(&link) {
+                    state.is_behind = true;
+                }
+            }
+            Input::Timeout => {}
+        }
+        self.advance();
+    }
+
+    /// Forgets a link that is gone.
+    fn forget(&mut self, link: LinkId) {
+        if self.links.remove(&link).is_some() {
+            self.replica.forget_source(Source::Peer(link.number()));
+            self.fetcher.link_down(link);
+        }
+    }
+
+    fn close_on_fault(&mut self, link: LinkId, taken: Result<(), PeerFault>) {
+        if let Err(fault) = taken {
+            self.forget(link);
+            self.outputs.push_back(Output::Close { link, fault });
+        }
+    }
+
+    /// Does what can be done now.
+    fn advance(&mut self) {
+        self.more = false;
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for link in &links {
+            let done = self.converse(*link);
+            self.close_on_fault(*link, done);
+        }
+        self.fetch();
+        if !self.effects.is_empty() && !self.store_asked {
+            self.store_asked = true;
+            self.outputs.push_back(Output::Store);
+        }
+        let has_room = self.has_room();
+        for (link, state) in &mut self.links {
+            if state.has_output() && !state.sending {
+                state.sending = true;
+                self.outputs.push_back(Output::Send { link: *link });
+            }
+            if state.paused && has_room && state.has_room() {
+                state.paused = false;
+                self.outputs.push_back(Output::Receive { link: *link });
+            }
+        }
+    }
+
+    /// Lets the fetcher go on, and takes over what came of it.
+    fn fetch(&mut self) {
+        self.fetcher.advance(&self.replica, self.now);
+        for fetched in self.fetcher.take_fetched() {
+            match fetched {
+                Fetched::Block(id, bytes) => self.effects.blocks.push((id, bytes)),
+                Fetched::Complete(no) => {
+                    let content = *self.replica.log().content(no);
+                    self.replica.complete(&content, &mut self.effects);
+                }
+                Fetched::Invalid(no, error) => {
+                    let content = *self.replica.log().content(no);
+                    let event = NodeEvent::ContentInvalid { content, error };
+                    self.outputs.push_back(Output::Event(event));
+                }
+            }
+        }
+        for (link, ids) in self.fetcher.ask(self.now) {
+            if let Some(state) = self.links.get_mut(&link) {
+                state.send(&Frame::Ask(ids));
+            }
+        }
+        if let Some(walk) = self.fetcher.walk() {
+            self.outputs.push_back(Output::Walk(walk));
+        }
+        if self.fetcher.is_idle() {
+            self.links.values_mut().for_each(Link::settle_debt);
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("entries", &self.replica.log().len())
+            .field("durable", &self.durable)
+            .field("links", &self.links.len())
+            .field("wanted", &self.wanted())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The order of entries, by number.
+struct LogOrder<'a>(&'a Log);
+
+impl LogOrder<'_> {
+    fn no(number: u32) -> EntryNo {
+        let no = usize::try_from(number).ok().and_then(EntryNo::from_index);
+        no.expect("the tree holds only numbers of entries in the log")
+    }
+}
+
+impl Order for LogOrder<'_> {
+    fn compare(&self, a: u32, b: u32) -> Ordering {
+        self.0.compare(Self::no(a), Self::no(b))
+    }
+
+    fn compare_key(&self, a: u32, key: &[u8]) -> Ordering {
+        self.0.compare_key(Self::no(a), key)
+    }
+
+    fn order_key(&self, a: u32) -> Vec<u8> {
+        self.0.order_key(Self::no(a))
+    }
+
+    fn id(&self, a: u32) -> EntryId {
+        self.0.id(Self::no(a))
     }
 }

@@ -24,10 +24,13 @@ pub struct Effects {
     pub slots: Vec<SlotChange>,
     /// Contents that became complete.
     pub completed: Vec<Content>,
-    /// Blocks to keep.
-    pub blocks: Vec<(BlockId, Bytes)>,
     /// Entries that had waited and were rejected.
     pub refused: Vec<Refused>,
+    /// Verified blocks of contents that others wrote.
+    pub blocks: Vec<(BlockId, Bytes)>,
+    /// The position of these among all effects that a [`Node`](super::Node) gave out, for
+    /// [`Node::stored`](super::Node::stored).
+    pub mark: u64,
 }
 
 impl Effects {
@@ -36,6 +39,7 @@ impl Effects {
         self.admitted.is_empty()
             && self.slots.is_empty()
             && self.completed.is_empty()
+            && self.refused.is_empty()
             && self.blocks.is_empty()
     }
 }
@@ -94,13 +98,18 @@ impl Replica {
         offered
     }
 
-    /// Notes that a content is here in full and verified.
+    /// Notes that a content is here in full and verified. It may come before the entry that names
+    /// it, which is then ready from the start.
     pub fn complete(&mut self, content: &Content, effects: &mut Effects) {
-        let Some(no) = self.log.content_no(content) else { return };
-        if !self.view.is_complete(&self.log, no) {
-            let slots = self.view.complete(&self.log, &self.authority, no);
-            effects.slots.extend(slots);
-            effects.completed.push(*content);
+        match self.log.content_no(content) {
+            Some(no) if self.view.is_complete(&self.log, no) => {}
+            Some(no) => {
+                let slots = self.view.complete(&self.log, &self.authority, no);
+                effects.slots.extend(slots);
+                effects.completed.push(*content);
+            }
+            None if self.view.complete_early(*content) => effects.completed.push(*content),
+            None => {}
         }
     }
 
@@ -169,9 +178,9 @@ impl Restore {
     ) -> Result<Replica, RestoreError> {
         let Replica { log, mut authority, mut view } = self.replica;
         for content in contents {
-            // A content that no entry names yet is complete all the same, but says nothing.
-            if let Some(no) = log.content_no(content) {
-                view.restore_complete(&log, no);
+            match log.content_no(content) {
+                Some(no) => view.restore_complete(&log, no),
+                None => drop(view.complete_early(*content)),
             }
         }
         for no in self.order {

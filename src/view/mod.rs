@@ -11,10 +11,11 @@ mod fork;
 mod history;
 mod place;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::authority::Authority;
+use crate::id::Content;
 use crate::limits::MAX_INLINE;
 use crate::log::{AdmittedEntry, ContentNo, EntryNo, Log, SlotNo, Value};
 
@@ -53,6 +54,8 @@ pub struct View {
     /// The entry applied before in the same slot.
     before: Vec<Option<EntryNo>>,
     complete: Vec<bool>,
+    /// Contents that were complete before an entry named them.
+    early: BTreeSet<Content>,
     /// The entry applied last with a content; the others are linked behind it.
     last_user: Vec<Option<EntryNo>>,
     user_before: Vec<Option<EntryNo>>,
@@ -135,6 +138,11 @@ impl View {
         changes
     }
 
+    /// A content that no entry names yet is here in full; says whether that is news.
+    pub fn complete_early(&mut self, content: Content) -> bool {
+        self.early.insert(content)
+    }
+
     /// A content was verified in full: the slots of the entries that have it may change.
     pub fn complete(
         &mut self,
@@ -191,7 +199,9 @@ impl View {
         self.slots.resize(log.slots(), SlotState::default());
         self.before.resize(log.len(), None);
         self.user_before.resize(log.len(), None);
-        self.complete.resize(log.contents(), false);
+        for no in (self.complete.len()..log.contents()).filter_map(ContentNo::from_index) {
+            self.complete.push(self.early.remove(log.content(no)));
+        }
         self.last_user.resize(log.contents(), None);
     }
 

@@ -10,4 +10,5 @@ mod fs;
 #[cfg(feature = "quic")]
 mod net;
 mod store;
+mod sync;
 mod tidy;

@@ -139,8 +139,6 @@ struct World<'a> {
     replica: Replica,
     effects: Effects,
     rejected: BTreeMap<String, &'static str>,
-    /// Contents that came before any entry named them.
-    complete: BTreeSet<Content>,
 }
 
 fn labels_of(json: &Json) -> BTreeSet<String> {
@@ -154,7 +152,6 @@ impl<'a> World<'a> {
             replica: Replica::new(scenario.genesis, 7),
             effects: Effects::default(),
             rejected: BTreeMap::new(),
-            complete: BTreeSet::new(),
         }
     }
 
@@ -174,16 +171,11 @@ impl<'a> World<'a> {
                             let label = &self.scenario.labels[&refused.id];
                             self.rejected.insert(label.clone(), refused.rule.name());
                         }
-                        // A store would say which contents it has.
-                        for content in &self.complete {
-                            self.replica.complete(content, &mut self.effects);
-                        }
                     }
                 }
             }
             Event::Complete(blob) => {
                 let content = self.scenario.blobs[blob];
-                self.complete.insert(content);
                 self.replica.complete(&content, &mut self.effects);
             }
         }

@@ -1,0 +1,237 @@
+//! What passes between a node and one peer: frames in, sessions forward.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::frame::Frame;
+use super::io::{LinkId, NodeEvent, Output, PeerFault};
+use super::link::{Exchange, Link};
+use super::{LogOrder, Node, SYNC_INTERVAL};
+use crate::entry::{SignedEntry, VerifiedEntry};
+use crate::log::{EntryNo, Offered, Source};
+use crate::sync::{Event, KeyRange, Session, Start};
+
+/// Entries given out for verification at a time: 10 ms of one core.
+const VERIFY_BATCH: usize = 256;
+/// Known entries that a session may bring beyond as many as there are here.
+const KNOWN_BASE: usize = 1_024;
+/// How long blocks that a peer lacked are not asked for again without a reason.
+const RECONSIDER: core::time::Duration = core::time::Duration::from_secs(300);
+
+/// Frames.
+impl Node {
+    pub(super) fn take_frame(&mut self, link: LinkId, bytes: &Bytes) -> Result<(), PeerFault> {
+        let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        match Frame::decode(bytes).map_err(PeerFault::Frame)? {
+            Frame::Sync(message) => self.take_sync(link, &message),
+            Frame::Entries(entries) => self.take_entries(link, &entries),
+            Frame::Changed if state.dialed => {
+                state.is_behind = true;
+                Ok(())
+            }
+            Frame::Changed => Err(PeerFault::OutOfPlace),
+            Frame::Ask(ids) => state.asked(ids),
+            Frame::Blocks(blocks) => self.fetcher.received(link, blocks, self.now),
+            Frame::Absent(ids) => self.fetcher.absent(link, &ids, self.now),
+            Frame::Have(ids) if ids.is_empty() => {
+                self.fetcher.reconsider(link);
+                Ok(())
+            }
+            Frame::Have(ids) => {
+                self.fetcher.may_have(link, &ids);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_sync(&mut self, link: LinkId, message: &[u8]) -> Result<(), PeerFault> {
+        let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        if state.session.is_none() {
+            if state.dialed {
+                return Err(PeerFault::OutOfPlace);
+            }
+            let session = Session::respond(self.random.nonce(), KeyRange::ALL);
+            begin(state, session);
+            self.outputs.push_back(Output::Event(NodeEvent::SyncStarted { link }));
+        }
+        match &mut state.session {
+            Some(session) => session.handle(message).map_err(PeerFault::Sync),
+            None => Ok(()),
+        }
+    }
+
+    /// Entries count as part of the session under way, in which the peer has not said that it is
+    /// done.
+    fn take_entries(&mut self, link: LinkId, entries: &[Bytes]) -> Result<(), PeerFault> {
+        let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        if state.session.is_none() || state.exchange.ended {
+            return Err(PeerFault::OutOfPlace);
+        }
+        let log = self.replica.log();
+        for bytes in entries {
+            let entry = SignedEntry::decode(bytes).map_err(PeerFault::Entry)?;
+            state.exchange.received += 1;
+            if log.number(&entry.id()).is_none() {
+                state.unverified.push_back(entry);
+            } else {
+                state.exchange.known += 1;
+            }
+        }
+        // In one session, an honest peer sends an entry once.
+        if state.exchange.known > log.len() + KNOWN_BASE {
+            return Err(PeerFault::Flood);
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_verified(
+        &mut self,
+        link: LinkId,
+        entries: Vec<VerifiedEntry>,
+        invalid: usize,
+    ) -> Result<(), PeerFault> {
+        let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        state.verifying = 0;
+        if invalid > 0 {
+            return Err(PeerFault::Signature);
+        }
+        let before = self.effects.refused.len();
+        let mut useless = 0;
+        for entry in entries {
+            let offered = self.offer_from(entry, Some(link));
+            let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+            match offered {
+                Offered::Admitted => state.exchange.admitted = true,
+                Offered::Known => state.exchange.known += 1,
+                Offered::Rejected(_) | Offered::Dropped(_) => useless += 1,
+                Offered::Waiting(_) => {}
+            }
+        }
+        let own = Source::Peer(link.number());
+        let refused = self.effects.refused[before..].iter();
+        useless += refused.filter(|refused| refused.source == own).count();
+        let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        (0..useless).try_for_each(|_| state.count_useless())
+    }
+}
+
+/// Starts a session: it covers everything that is durable by now.
+fn begin(state: &mut Link, session: Session) {
+    state.session = Some(session);
+    state.exchange = Exchange::default();
+    state.is_behind = false;
+    state.hinted = false;
+}
+
+/// Sessions.
+impl Node {
+    /// Goes on with one peer.
+    pub(super) fn converse(&mut self, link: LinkId) -> Result<(), PeerFault> {
+        self.begin_if_due(link);
+        self.settle(link);
+        self.advance_session(link)?;
+        // A session that ended may be followed by another at once.
+        self.begin_if_due(link);
+        self.advance_session(link)?;
+        let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        if state.verifying == 0 && !state.unverified.is_empty() {
+            let batch = state.unverified.len().min(VERIFY_BATCH);
+            let entries: Vec<SignedEntry> = state.unverified.drain(..batch).collect();
+            state.verifying = entries.len();
+            self.outputs.push_back(Output::Verify { link, entries });
+        }
+        Ok(())
+    }
+
+    /// Starts a session, or hints that the peer should, if there is reason to.
+    fn begin_if_due(&mut self, link: LinkId) {
+        let Some(state) = self.links.get_mut(&link) else { return };
+        if state.session.is_some() {
+            return;
+        }
+        if state.dialed && (state.is_behind || self.now >= state.sync_at) {
+            let nonce = self.random.nonce();
+            begin(state, Session::initiate(nonce, KeyRange::ALL, Start::Unsure));
+            self.outputs.push_back(Output::Event(NodeEvent::SyncStarted { link }));
+        } else if !state.dialed && state.is_behind && !state.hinted {
+            state.hinted = true;
+            state.send(&Frame::Changed);
+        }
+    }
+
+    /// Lets a session go on once everything it brought is durable.
+    fn settle(&mut self, link: LinkId) {
+        let admitted = self.replica.log().len();
+        let Some(state) = self.links.get_mut(&link) else { return };
+        if !state.exchange.ended || state.verifying > 0 || !state.unverified.is_empty() {
+            return;
+        }
+        let target = *state.exchange.target.get_or_insert(admitted);
+        if self.durable >= target
+            && let Some(session) = &mut state.session
+        {
+            session.entries_admitted();
+            state.exchange.ended = false;
+            state.exchange.target = None;
+        }
+    }
+
+    fn advance_session(&mut self, link: LinkId) -> Result<(), PeerFault> {
+        loop {
+            let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+            let Some(session) = &mut state.session else { return Ok(()) };
+            let order = LogOrder(self.replica.log());
+            let more = session.advance(&mut self.tree, &order).map_err(PeerFault::Sync)?;
+            self.more |= more;
+            let mut messages = Vec::new();
+            while let Some(message) = session.poll_transmit() {
+                messages.push(message);
+            }
+            let event = session.poll_event();
+            for message in messages {
+                state.send(&Frame::Sync(message.into()));
+            }
+            match event {
+                Some(Event::Send(numbers)) => self.send_entries(link, &numbers),
+                Some(Event::Received) => {
+                    state.exchange.ended = true;
+                    self.settle(link);
+                }
+                Some(Event::Finished { equal, .. }) => self.finish(link, equal),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Queues entries, and after them the message that they were all.
+    fn send_entries(&mut self, link: LinkId, numbers: &[u32]) {
+        let Some(state) = self.links.get_mut(&link) else { return };
+        state.exchange.sent += numbers.len() as u64;
+        debug_assert!(
+            numbers.iter().all(|number| (*number as usize) < self.durable),
+            "only what is durable leaves the node"
+        );
+        let numbers = numbers.iter().map(|number| *number as usize);
+        state.send_entries(numbers.filter_map(EntryNo::from_index));
+        if let Some(session) = &mut state.session {
+            session.entries_sent();
+        }
+    }
+
+    fn finish(&mut self, link: LinkId, equal: bool) {
+        let Some(state) = self.links.get_mut(&link) else { return };
+        state.session = None;
+        let exchange = core::mem::take(&mut state.exchange);
+        // What was written meanwhile is worth another session; what was not admitted is not.
+        state.is_behind |= state.dialed && !equal && exchange.admitted;
+        state.sync_at = self.now + self.random.around(SYNC_INTERVAL);
+        let (sent, received) = (exchange.sent, exchange.received);
+        if received > 0 || self.now >= state.reconsidered + RECONSIDER {
+            state.reconsidered = self.now;
+            self.fetcher.reconsider(link);
+        }
+        let finished = NodeEvent::SyncFinished { link, equal, sent, received };
+        self.outputs.push_back(Output::Event(finished));
+    }
+}

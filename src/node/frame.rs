@@ -1,0 +1,274 @@
+//! What one node says to another, frame by frame.
+//!
+//! ```text
+//! frame   = kind(1) body
+//! sync    = 1  a message of the session under way
+//! entries = 2  (length(2, big endian) entry)+           1 to 128 entries
+//! changed = 3
+//! ask     = 4  id(32)+                                  1 to 256 blocks
+//! blocks  = 5  (length(4, big endian) block)+           answers an ask, in any order
+//! absent  = 6  id(32)+                                  answers an ask, too
+//! have    = 7  id(32)*                                  at most 256; none: "ask again"
+//! ```
+//!
+//! Each has exactly one form. What is inside a frame, a message, an entry or a block, is judged by
+//! whoever takes it; here only the shape is.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::id::BlockId;
+use crate::limits::{MAX_ENTRY, MAX_FRAME, MAX_LEAF};
+
+/// Entries of one frame: about 64 KiB of usual ones.
+pub const MAX_FRAME_ENTRIES: usize = 128;
+/// Ids of one frame: 8 KiB, and enough that a round trip for each frame costs little.
+pub const MAX_FRAME_IDS: usize = 256;
+
+const SYNC: u8 = 1;
+const ENTRIES: u8 = 2;
+const CHANGED: u8 = 3;
+const ASK: u8 = 4;
+const BLOCKS: u8 = 5;
+const ABSENT: u8 = 6;
+const HAVE: u8 = 7;
+
+/// Bytes before an entry.
+const ENTRY_HEAD: usize = 2;
+/// Bytes before a block.
+pub(super) const BLOCK_HEAD: usize = 4;
+
+const _: () = {
+    assert!(1 + MAX_FRAME_ENTRIES * (ENTRY_HEAD + MAX_ENTRY) <= MAX_FRAME);
+    assert!(1 + BLOCK_HEAD + MAX_LEAF <= MAX_FRAME);
+    assert!(1 + MAX_FRAME_IDS * BlockId::LEN <= MAX_FRAME);
+};
+
+/// One frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Frame {
+    /// A message of reconciliation.
+    Sync(Bytes),
+    /// The exact bytes of entries.
+    Entries(Vec<Bytes>),
+    /// There is something new here: whoever dialled may start a session.
+    Changed,
+    /// Please send these blocks.
+    Ask(Vec<BlockId>),
+    /// Blocks that were asked for.
+    Blocks(Vec<Bytes>),
+    /// Blocks that were asked for and are not here.
+    Absent(Vec<BlockId>),
+    /// Blocks that were absent and are here now; if none is named, too many were absent to
+    /// remember, and some of them may be here.
+    Have(Vec<BlockId>),
+}
+
+impl Frame {
+    /// The bytes on the wire.
+    ///
+    /// ```
+    /// use basefs::node::Frame;
+    ///
+    /// let frame = Frame::Entries(vec![b"entry"[..].into()]);
+    /// assert_eq!(frame.encode(), b"\x02\x00\x05entry"[..]);
+    /// assert_eq!(Frame::decode(&frame.encode()), Ok(frame));
+    /// ```
+    pub fn encode(&self) -> Bytes {
+        let mut bytes = BytesMut::new();
+        match self {
+            Frame::Sync(message) => {
+                bytes.put_u8(SYNC);
+                bytes.put_slice(message);
+            }
+            Frame::Entries(entries) => {
+                bytes.put_u8(ENTRIES);
+                for entry in entries {
+                    // An entry is far shorter than 65,536 bytes.
+                    bytes.put_u16(u16::try_from(entry.len()).unwrap_or(u16::MAX));
+                    bytes.put_slice(entry);
+                }
+            }
+            Frame::Changed => bytes.put_u8(CHANGED),
+            Frame::Ask(ids) => put_ids(&mut bytes, ASK, ids),
+            Frame::Blocks(blocks) => {
+                bytes.put_u8(BLOCKS);
+                for block in blocks {
+                    // As for entries: a block has at most 262,144 bytes.
+                    bytes.put_u32(u32::try_from(block.len()).unwrap_or(u32::MAX));
+                    bytes.put_slice(block);
+                }
+            }
+            Frame::Absent(ids) => put_ids(&mut bytes, ABSENT, ids),
+            Frame::Have(ids) => put_ids(&mut bytes, HAVE, ids),
+        }
+        bytes.freeze()
+    }
+
+    /// Takes a frame apart. Nothing is copied: the parts are slices of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// A [`FrameError`]; the peer that sent it is at fault.
+    pub fn decode(bytes: &Bytes) -> Result<Self, FrameError> {
+        let kind = *bytes.first().ok_or(FrameError::Empty)?;
+        let body = bytes.slice(1..);
+        match kind {
+            SYNC => Ok(Frame::Sync(body)),
+            ENTRIES => entries(body).map(Frame::Entries),
+            CHANGED if body.is_empty() => Ok(Frame::Changed),
+            CHANGED => Err(FrameError::Length),
+            ASK => ids(&body, 1).map(Frame::Ask),
+            BLOCKS => blocks(body).map(Frame::Blocks),
+            ABSENT => ids(&body, 1).map(Frame::Absent),
+            HAVE => ids(&body, 0).map(Frame::Have),
+            kind => Err(FrameError::UnknownKind(kind)),
+        }
+    }
+}
+
+fn put_ids(bytes: &mut BytesMut, kind: u8, ids: &[BlockId]) {
+    bytes.put_u8(kind);
+    for id in ids {
+        bytes.put_slice(id.as_bytes());
+    }
+}
+
+fn ids(body: &[u8], least: usize) -> Result<Vec<BlockId>, FrameError> {
+    let (ids, rest) = body.as_chunks::<{ BlockId::LEN }>();
+    if !rest.is_empty() || !(least..=MAX_FRAME_IDS).contains(&ids.len()) {
+        return Err(FrameError::Length);
+    }
+    Ok(ids.iter().map(|id| BlockId::from_bytes(*id)).collect())
+}
+
+fn entries(mut body: Bytes) -> Result<Vec<Bytes>, FrameError> {
+    let mut entries = Vec::new();
+    while let Some(head) = body.first_chunk::<ENTRY_HEAD>() {
+        let length = usize::from(u16::from_be_bytes(*head));
+        if entries.len() == MAX_FRAME_ENTRIES {
+            return Err(FrameError::Length);
+        }
+        entries.push(item(&mut body, ENTRY_HEAD, length, MAX_ENTRY)?);
+    }
+    finish(entries, &body)
+}
+
+fn blocks(mut body: Bytes) -> Result<Vec<Bytes>, FrameError> {
+    let mut blocks = Vec::new();
+    while let Some(head) = body.first_chunk::<BLOCK_HEAD>() {
+        let length = usize::try_from(u32::from_be_bytes(*head)).map_err(|_| FrameError::Length)?;
+        blocks.push(item(&mut body, BLOCK_HEAD, length, MAX_LEAF)?);
+    }
+    finish(blocks, &body)
+}
+
+/// Takes the next item off the body, after its head.
+fn item(body: &mut Bytes, head: usize, length: usize, most: usize) -> Result<Bytes, FrameError> {
+    if length == 0 || length > most {
+        return Err(FrameError::Length);
+    }
+    if body.len() < head + length {
+        return Err(FrameError::Truncated);
+    }
+    Ok(body.split_to(head + length).slice(head..))
+}
+
+fn finish(items: Vec<Bytes>, rest: &[u8]) -> Result<Vec<Bytes>, FrameError> {
+    match (items.is_empty(), rest.is_empty()) {
+        (_, false) => Err(FrameError::Truncated),
+        (true, true) => Err(FrameError::Length),
+        (false, true) => Ok(items),
+    }
+}
+
+/// Why bytes are not a frame. The peer that sent them is at fault; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// There is not even a kind.
+    Empty,
+    /// No frame of this version is of that kind.
+    UnknownKind(u8),
+    /// The frame ends inside an item.
+    Truncated,
+    /// An item is empty or too long, or there are too few or too many.
+    Length,
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FrameError::Empty => f.write_str("a frame is empty"),
+            FrameError::UnknownKind(kind) => write!(f, "there is no frame of kind {kind}"),
+            FrameError::Truncated => f.write_str("a frame ends inside an item"),
+            FrameError::Length => f.write_str("a length or number in a frame is out of bounds"),
+        }
+    }
+}
+
+impl core::error::Error for FrameError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    fn some_ids() -> impl Strategy<Value = Vec<BlockId>> {
+        prop::collection::vec(any::<[u8; 32]>().prop_map(BlockId::from_bytes), 1..9)
+    }
+
+    fn some_items() -> impl Strategy<Value = Vec<Bytes>> {
+        prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40).prop_map(Bytes::from), 1..9)
+    }
+
+    fn frame() -> impl Strategy<Value = Frame> {
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40).prop_map(|bytes| Frame::Sync(bytes.into())),
+            some_items().prop_map(Frame::Entries),
+            Just(Frame::Changed),
+            some_ids().prop_map(Frame::Ask),
+            some_items().prop_map(Frame::Blocks),
+            some_ids().prop_map(Frame::Absent),
+            some_ids().prop_map(Frame::Have),
+            Just(Frame::Have(vec![])),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn frames_survive_the_wire(frame in frame()) {
+            prop_assert_eq!(Frame::decode(&frame.encode()), Ok(frame));
+        }
+
+        /// Whatever a peer sends is refused or has exactly one form.
+        #[test]
+        fn nothing_decodes_to_a_frame_with_other_bytes(
+            kind in 0_u8..9,
+            body in prop::collection::vec(prop_oneof![4 => Just(0), 2 => 0_u8..4, 1 => any::<u8>()], 0..200),
+        ) {
+            let bytes = Bytes::from([&[kind][..], &body].concat());
+            if let Ok(frame) = Frame::decode(&bytes) {
+                prop_assert_eq!(frame.encode(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_place_is_refused() {
+        let decode = |bytes: &'static [u8]| Frame::decode(&Bytes::from_static(bytes));
+        assert_eq!(decode(b""), Err(FrameError::Empty));
+        assert_eq!(decode(b"\x09"), Err(FrameError::UnknownKind(9)));
+        assert_eq!(decode(b"\x03\x00"), Err(FrameError::Length));
+        assert_eq!(decode(b"\x02"), Err(FrameError::Length), "no entry");
+        assert_eq!(decode(b"\x02\x00\x00"), Err(FrameError::Length), "an empty entry");
+        assert_eq!(decode(b"\x02\x00\x02a"), Err(FrameError::Truncated));
+        assert_eq!(decode(b"\x05\x00\x04\x00\x01"), Err(FrameError::Length), "longer than a leaf");
+        let many = Bytes::from([&[4][..], &[7; 257 * 32]].concat());
+        assert_eq!(Frame::decode(&many), Err(FrameError::Length), "too many ids");
+    }
+}

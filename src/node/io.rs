@@ -1,0 +1,201 @@
+//! What goes into a node and what comes out.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+use super::fetch::Walk;
+use super::frame::FrameError;
+use super::outgoing::Outgoing;
+use crate::block::ContentError;
+use crate::entry::{InvalidEntry, SignedEntry, VerifiedEntry};
+use crate::id::{Content, NodeId};
+use crate::sync::SyncError;
+
+/// A connection to a peer, by a number that the driver chooses and never uses again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(u64);
+
+impl LinkId {
+    /// The link with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// What happened outside. About a link that is gone, any input is in order and does nothing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// A peer is connected and may read the hierarchy.
+    LinkUp {
+        /// The new link.
+        link: LinkId,
+        /// Who is at the other end.
+        peer: NodeId,
+        /// Whether this node dialled. The two ends must say the opposite.
+        dialed: bool,
+    },
+    /// A connection is gone.
+    LinkDown {
+        /// Which.
+        link: LinkId,
+    },
+    /// A frame arrived.
+    Frame {
+        /// From where.
+        link: LinkId,
+        /// What it contains.
+        bytes: Bytes,
+    },
+    /// Answers [`Output::Verify`].
+    Verified {
+        /// The link of the question.
+        link: LinkId,
+        /// The entries whose signatures hold, in the order they had.
+        entries: Vec<VerifiedEntry>,
+        /// How many did not hold.
+        invalid: usize,
+    },
+    /// Answers [`Output::Walk`].
+    Walked(Walk),
+    /// All frames of an [`Outgoing`] were given to the transport.
+    Sent {
+        /// On which link.
+        link: LinkId,
+        /// What is left of it.
+        outgoing: Outgoing,
+    },
+    /// Compare with this peer as soon as possible, whether or not anything changed.
+    Synchronise {
+        /// On which link.
+        link: LinkId,
+    },
+    /// Nothing happened but time: [`Node::poll_timeout`](super::Node::poll_timeout) says when this
+    /// is due.
+    Timeout,
+}
+
+/// What is to be done outside.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Call [`Node::next_send`](super::Node::next_send) until it gives nothing; that is when this
+    /// comes next for the link.
+    Send {
+        /// Which link has something to send.
+        link: LinkId,
+    },
+    /// [`Node::wants_input`](super::Node::wants_input) was false and is true again.
+    Receive {
+        /// The link to read on.
+        link: LinkId,
+    },
+    /// Check the signatures of entries, on as many cores as there are, and answer with
+    /// [`Input::Verified`].
+    Verify {
+        /// Where they came from.
+        link: LinkId,
+        /// The entries.
+        entries: Vec<SignedEntry>,
+    },
+    /// Look blocks up in the store and answer with [`Input::Walked`].
+    Walk(Walk),
+    /// There are effects: take them with [`Node::take_effects`](super::Node::take_effects), store
+    /// them, and call [`Node::stored`](super::Node::stored).
+    Store,
+    /// Close a link; the node has forgotten it already.
+    Close {
+        /// Which.
+        link: LinkId,
+        /// What the peer did.
+        fault: PeerFault,
+    },
+    /// Something that people may want to know.
+    Event(NodeEvent),
+}
+
+/// Something that happened, for logs, statistics and those who wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeEvent {
+    /// A session of reconciliation began. It covers everything that was durable here by now.
+    SyncStarted {
+        /// On which link.
+        link: LinkId,
+    },
+    /// A session of reconciliation ended.
+    SyncFinished {
+        /// On which link.
+        link: LinkId,
+        /// Whether both sides had the same entries at the end.
+        equal: bool,
+        /// Entries sent in it.
+        sent: u64,
+        /// Entries received in it, known ones included.
+        received: u64,
+    },
+    /// The author of a content made it so that it can never be complete; it is not asked for
+    /// again.
+    ContentInvalid {
+        /// Which content.
+        content: Content,
+        /// What is wrong with it.
+        error: ContentError,
+    },
+}
+
+/// What a peer did that an honest one never does. Nothing of it was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerFault {
+    /// It sent a frame that is none.
+    Frame(FrameError),
+    /// It sent a frame that has no place at this point.
+    OutOfPlace,
+    /// It broke the protocol of reconciliation.
+    Sync(SyncError),
+    /// It passed on an entry that is none.
+    Entry(InvalidEntry),
+    /// It passed on entries whose signatures don't hold.
+    Signature,
+    /// It passed on more entries that the log rejects or cannot place than an honest peer can
+    /// have, or the same entries again and again.
+    Flood,
+    /// It sent, or said it lacks, a block that it was not asked for.
+    UnaskedBlock,
+    /// It asked for more blocks than may be asked for at a time.
+    TooManyQuestions,
+}
+
+impl fmt::Display for PeerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PeerFault::Frame(error) => write!(f, "the peer broke the protocol: {error}"),
+            PeerFault::OutOfPlace => f.write_str("the peer sent a frame that has no place here"),
+            PeerFault::Sync(error) => error.fmt(f),
+            PeerFault::Entry(error) => write!(f, "the peer passed on an {error}"),
+            PeerFault::Signature => f.write_str("the peer passed on entries with bad signatures"),
+            PeerFault::Flood => f.write_str("the peer passed on too many useless entries"),
+            PeerFault::UnaskedBlock => f.write_str("the peer answered what it was not asked"),
+            PeerFault::TooManyQuestions => f.write_str("the peer asked for too many blocks"),
+        }
+    }
+}
+
+impl core::error::Error for PeerFault {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            PeerFault::Frame(error) => Some(error),
+            PeerFault::Sync(error) => Some(error),
+            PeerFault::Entry(error) => Some(error),
+            _ => None,
+        }
+    }
+}
