@@ -46,6 +46,8 @@ pub struct Builder {
     name: String,
     hierarchy: Option<EntryId>,
     durability: Durability,
+    #[cfg(feature = "quic")]
+    ticket: Option<crate::net::Ticket>,
 }
 
 impl Builder {
@@ -86,11 +88,13 @@ impl Builder {
         self
     }
 
-    /// Makes a replica of an existing hierarchy instead of a new one.
+    /// Makes a replica of an existing hierarchy instead of a new one, and remembers whom the ticket
+    /// names as peers.
     #[cfg(feature = "quic")]
     pub fn join(mut self, ticket: &crate::net::Ticket) -> Self {
         self.hierarchy = Some(ticket.hierarchy());
         self.secret = ticket.secret().cloned();
+        self.ticket = Some(ticket.clone());
         self
     }
 
@@ -119,6 +123,10 @@ impl Builder {
             (None, Some(hierarchy)) => join(&store, hierarchy, table_seed(&seed))?,
             (None, None) => self.found(&store, &identity.author, table_seed(&seed))?,
         };
+        #[cfg(feature = "quic")]
+        if let Some(ticket) = &self.ticket {
+            crate::fs::serve::remember_peers(&*store, ticket)?;
+        }
         let engine = Engine::new(Node::new(replica, *seed), store);
         engine
             .start_flusher()

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -21,7 +21,7 @@ use crate::id::{BlockId, Content, EntryId};
 use crate::log::{EntryNo, Offered};
 use crate::node::{Effects, Node};
 use crate::store::{Batch, Durability, Store, StoreError, StoreStats, layout};
-use crate::time::{Timestamp, WallTime};
+use crate::time::WallTime;
 use crate::view::SlotChange;
 
 /// A store that handles can share between threads.
@@ -85,13 +85,10 @@ pub(super) struct Engine {
     pending: Mutex<Pending>,
     committed: Condvar,
     watchers: Watchers,
-    started: Instant,
     /// Wakes whoever drives connections: there may be something to send.
-    wake: Mutex<Option<Wake>>,
+    #[cfg(feature = "quic")]
+    wake: tokio::sync::Notify,
 }
-
-/// Called when the node may have output.
-pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,8 +104,8 @@ impl Engine {
             pending: Mutex::new(Pending::default()),
             committed: Condvar::new(),
             watchers: Watchers::default(),
-            started: Instant::now(),
-            wake: Mutex::new(None),
+            #[cfg(feature = "quic")]
+            wake: tokio::sync::Notify::new(),
         })
     }
 
@@ -126,6 +123,7 @@ impl Engine {
         thread::Builder::new().name("basefs-flush".into()).spawn(flush).map(drop)
     }
 
+    #[cfg(feature = "quic")]
     pub(super) fn store(&self) -> &SharedStore {
         &self.store
     }
@@ -267,9 +265,8 @@ impl Engine {
     fn published(&self, mark: u64, slots: &[(Ticket, SlotChange)]) {
         self.node.write().stored(mark);
         self.watchers.publish(slots, self);
-        if let Some(wake) = &*self.wake.lock() {
-            wake();
-        }
+        #[cfg(feature = "quic")]
+        self.wake.notify_one();
     }
 
     /// The bytes of an entry. What is on its way is looked up first: it is in the store before it
@@ -291,10 +288,10 @@ impl Engine {
         layout::block(&*self.store, id)
     }
 
-    /// Microseconds since the engine was made.
-    pub(super) fn now(&self) -> Timestamp {
-        let micros = self.started.elapsed().as_micros();
-        Timestamp::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    /// Notified when something became durable.
+    #[cfg(feature = "quic")]
+    pub(super) fn waker(&self) -> &tokio::sync::Notify {
+        &self.wake
     }
 
     /// The hierarchy.

@@ -14,6 +14,8 @@ mod keyfile;
 mod path;
 mod plan;
 mod read;
+#[cfg(feature = "quic")]
+mod serve;
 mod verify;
 mod watch;
 
@@ -25,8 +27,9 @@ use std::path::Path;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::entry::Rights;
-use crate::id::{EntryId, NodeId, PublicKey};
+use crate::entry::{Rights, SignedEntry};
+use crate::id::{DirId, EntryId, NodeId, PublicKey};
+use crate::log::Offered;
 use crate::store::{Durability, StoreError, StoreStats};
 use crate::wire::{ReadSecret, SecretKey};
 
@@ -40,6 +43,8 @@ pub use grants::KeyInfo;
 pub use history::{Explanation, Loser, Version};
 pub use path::PathError;
 pub use read::{DirEntry, FileType, Metadata, Walk};
+#[cfg(feature = "quic")]
+pub use serve::{ServeError, Serving};
 pub use verify::verify_all;
 pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, WatchFrom};
 
@@ -375,6 +380,30 @@ impl Fs {
     /// Counters of the store since it was opened.
     pub fn store_stats(&self) -> StoreStats {
         self.engine.stats()
+    }
+
+    /// Takes in an entry that came by other means than a connection: on a stick, by mail, from a
+    /// tool. It is checked like any other. Says what became of it; content in blocks is not part
+    /// of an entry.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no valid entry, or the store failed.
+    pub fn admit(&self, entry: &[u8]) -> Result<Offered, WriteError> {
+        self.engine.check()?;
+        let entry = SignedEntry::decode(entry)?.verify()?;
+        let (offered, ticket) = self.engine.change(|node| node.offer(entry));
+        self.engine.settle(ticket, self.durability)?;
+        Ok(offered)
+    }
+
+    /// The id of the directory at a path.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there, or not a directory.
+    pub fn dir_id(&self, path: impl AsRef<str>) -> Result<DirId, ReadError> {
+        self.engine.dir_id(path.as_ref())
     }
 
     /// Number of entries in the log.

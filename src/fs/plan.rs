@@ -124,8 +124,10 @@ impl<'a> Plan<'a> {
             Shows::File(was) => executable.unwrap_or(was),
             Shows::Nothing | Shows::Other => executable.unwrap_or(false),
         };
-        if let FileData::Blocks(blocks) = &content.data {
-            self.contents.push(*blocks);
+        if let FileData::Blocks(named) = &content.data
+            && !content.blocks.is_empty()
+        {
+            self.contents.push(*named);
         }
         self.blocks.extend(content.blocks);
         let payload = Payload::Write { executable, data: content.data };

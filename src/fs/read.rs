@@ -11,7 +11,7 @@ use crate::entry::{FileData, Payload, SignedEntry};
 use crate::fs::engine::Engine;
 use crate::fs::error::{ReadError, WriteError};
 use crate::fs::path::{join, parse};
-use crate::id::{Content, EntryId};
+use crate::id::{Content, DirId, EntryId};
 use crate::limits::{MAX_FILE, MAX_INLINE};
 use crate::log::{DirNo, EntryNo};
 use crate::node::Replica;
@@ -251,6 +251,14 @@ impl Engine {
                 .ok_or(ReadError::NotFound { path: join(&names) }),
             _ => Err(ReadError::NotASymlink { path: join(&names) }),
         }
+    }
+
+    pub(super) fn dir_id(&self, path: &str) -> Result<DirId, ReadError> {
+        let names = parse(path)?;
+        self.read(|node| match find(node.replica(), &names)?.kind {
+            NodeKind::Dir(dir) => Ok(node.replica().log().dir_id(dir)),
+            _ => Err(ReadError::NotADirectory { path: join(&names) }),
+        })
     }
 
     pub(super) fn read_dir(&self, path: &str) -> Result<Vec<DirEntry>, ReadError> {

@@ -8,6 +8,7 @@
 
 mod backoff;
 mod codec;
+mod driver;
 mod framing;
 mod hello;
 pub mod memory;
@@ -17,6 +18,9 @@ mod tls;
 
 pub use crate::wire::ReadSecret;
 pub use backoff::Backoff;
+pub use driver::{
+    Driver, DriverError, Handle, Host, LinkStatus, PeerStatus, SyncReport, SynchroniseError,
+};
 pub use hello::{
     Access, Admission, DIAL_TIMEOUT, Established, HELLO_LIMIT, HELLO_TIMEOUT, PROTOCOL_VERSION,
     Role, dial, hello, welcome,

@@ -52,8 +52,10 @@ impl Node {
                 return Err(PeerFault::OutOfPlace);
             }
             let session = Session::respond(self.random.nonce(), KeyRange::ALL);
-            begin(state, session);
-            self.outputs.push_back(Output::Event(NodeEvent::SyncStarted { link }));
+            self.sessions += 1;
+            begin(state, session, self.sessions);
+            let started = NodeEvent::SyncStarted { link, session: self.sessions };
+            self.outputs.push_back(Output::Event(started));
         }
         match &mut state.session {
             Some(session) => session.handle(message).map_err(PeerFault::Sync),
@@ -117,9 +119,9 @@ impl Node {
 }
 
 /// Starts a session: it covers everything that is durable by now.
-fn begin(state: &mut Link, session: Session) {
+fn begin(state: &mut Link, session: Session, number: u64) {
     state.session = Some(session);
-    state.exchange = Exchange::default();
+    state.exchange = Exchange { number, ..Exchange::default() };
     state.is_behind = false;
     state.hinted = false;
 }
@@ -152,8 +154,11 @@ impl Node {
         }
         if state.dialed && (state.is_behind || self.now >= state.sync_at) {
             let nonce = self.random.nonce();
-            begin(state, Session::initiate(nonce, KeyRange::ALL, Start::Unsure));
-            self.outputs.push_back(Output::Event(NodeEvent::SyncStarted { link }));
+            let session = Session::initiate(nonce, KeyRange::ALL, Start::Unsure);
+            self.sessions += 1;
+            begin(state, session, self.sessions);
+            let started = NodeEvent::SyncStarted { link, session: self.sessions };
+            self.outputs.push_back(Output::Event(started));
         } else if !state.dialed && state.is_behind && !state.hinted {
             state.hinted = true;
             state.send(&Frame::Changed);
@@ -226,12 +231,12 @@ impl Node {
         // What was written meanwhile is worth another session; what was not admitted is not.
         state.is_behind |= state.dialed && !equal && exchange.admitted;
         state.sync_at = self.now + self.random.around(SYNC_INTERVAL);
-        let (sent, received) = (exchange.sent, exchange.received);
+        let Exchange { number: session, sent, received, .. } = exchange;
         if received > 0 || self.now >= state.reconsidered + RECONSIDER {
             state.reconsidered = self.now;
             self.fetcher.reconsider(link);
         }
-        let finished = NodeEvent::SyncFinished { link, equal, sent, received };
+        let finished = NodeEvent::SyncFinished { link, session, equal, sent, received };
         self.outputs.push_back(Output::Event(finished));
     }
 }

@@ -129,11 +129,15 @@ pub enum NodeEvent {
     SyncStarted {
         /// On which link.
         link: LinkId,
+        /// Its number among the sessions of this node, counted from 1.
+        session: u64,
     },
     /// A session of reconciliation ended.
     SyncFinished {
         /// On which link.
         link: LinkId,
+        /// Its number.
+        session: u64,
         /// Whether both sides had the same entries at the end.
         equal: bool,
         /// Entries sent in it.

@@ -56,9 +56,10 @@ enum Forgotten {
     MayBeHere,
 }
 
-/// Counters of the session under way.
+/// What is remembered of the session under way.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
+    pub(super) number: u64,
     pub(super) sent: u64,
     pub(super) received: u64,
     /// Entries that were here already.

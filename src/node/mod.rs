@@ -91,6 +91,8 @@ pub struct Node {
     durable: usize,
     /// The host was told that there are effects and has not taken them since.
     store_asked: bool,
+    /// How many sessions have begun.
+    sessions: u64,
     /// There is work that waits for nothing.
     more: bool,
     outputs: VecDeque<Output>,
@@ -137,6 +139,7 @@ impl Node {
             next_mark: 1,
             origins: VecDeque::new(),
             store_asked: false,
+            sessions: 0,
             more: false,
             outputs: VecDeque::new(),
         }
@@ -150,6 +153,12 @@ impl Node {
     /// The peers connected now.
     pub fn peers(&self) -> impl Iterator<Item = (LinkId, NodeId)> + '_ {
         self.links.iter().map(|(link, state)| (*link, state.peer))
+    }
+
+    /// How many sessions of reconciliation have begun. One with a higher number covers everything
+    /// that is durable now.
+    pub fn sessions(&self) -> u64 {
+        self.sessions
     }
 
     /// How many contents are wanted that are neither here nor known to be invalid.

@@ -1,0 +1,219 @@
+//! Inputs into the node, and what its outputs ask for.
+
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio::sync::{Notify, mpsc};
+
+use super::Host;
+use super::link::Meeting;
+use super::registry::{Registry, Request};
+use crate::entry::{SignedEntry, VerifiedEntry};
+use crate::net::{Admission, CloseReason, Transport};
+use crate::node::{Input, LinkId, Node, Output, Walk};
+use crate::time::Timestamp;
+
+/// Entries whose signatures are checked at once on this thread: handing them to others takes
+/// longer.
+const FEW_ENTRIES: usize = 4;
+
+/// All that the tasks of one driver share.
+pub(super) struct Core<T: Transport, H> {
+    pub(super) transport: T,
+    pub(super) host: Arc<H>,
+    pub(super) admission: Admission,
+    pub(super) registry: Arc<Registry>,
+    /// Where connections go that passed the hello.
+    pub(super) met: mpsc::Sender<Meeting<T::Connection>>,
+    origin: Instant,
+    /// When the timer will go off, in microseconds since `origin`.
+    due: AtomicU64,
+    /// The timer must go off earlier.
+    earlier: Notify,
+    /// There is something to store.
+    unstored: Notify,
+}
+
+/// What a look at the node gave.
+pub(super) struct Drained {
+    outputs: Vec<Output>,
+    due: Option<Timestamp>,
+}
+
+/// Takes everything that a node has to say.
+pub(super) fn drain(node: &mut Node) -> Drained {
+    let outputs = core::iter::from_fn(|| node.poll_output()).collect();
+    Drained { outputs, due: node.poll_timeout() }
+}
+
+impl<T: Transport, H: Host> Core<T, H> {
+    pub(super) fn new(
+        transport: T,
+        host: Arc<H>,
+        admission: Admission,
+        registry: Arc<Registry>,
+        met: mpsc::Sender<Meeting<T::Connection>>,
+    ) -> Self {
+        Self {
+            transport,
+            host,
+            admission,
+            registry,
+            met,
+            origin: Instant::now(),
+            due: AtomicU64::new(u64::MAX),
+            earlier: Notify::new(),
+            unstored: Notify::new(),
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        let micros = self.origin.elapsed().as_micros();
+        Timestamp::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    /// Hands an input to the node and does what comes of it.
+    pub(super) fn input(self: &Arc<Self>, input: Input) {
+        let now = self.now();
+        let drained = self.host.with_node(|node| {
+            node.handle(now, input);
+            drain(node)
+        });
+        self.dispatch(drained);
+    }
+
+    pub(super) fn dispatch(self: &Arc<Self>, drained: Drained) {
+        for output in drained.outputs {
+            match output {
+                Output::Send { link } => {
+                    if let Some(signals) = self.registry.signals(link) {
+                        signals.send.notify_one();
+                    }
+                }
+                Output::Receive { link } => {
+                    if let Some(signals) = self.registry.signals(link) {
+                        signals.receive.notify_one();
+                    }
+                }
+                Output::Verify { link, entries } => {
+                    tokio::spawn(self.clone().verify(link, entries));
+                }
+                Output::Walk(walk) => drop(tokio::spawn(self.clone().walk(walk))),
+                Output::Store => self.unstored.notify_one(),
+                Output::Close { link, fault } => {
+                    tracing::warn!(link = link.number(), %fault, "closing a connection");
+                    self.registry.close(link, CloseReason::Misbehaved);
+                }
+                Output::Event(event) => {
+                    tracing::debug!(?event);
+                    self.registry.note(event);
+                }
+            }
+        }
+        let due = drained.due.map_or(u64::MAX, Timestamp::as_micros);
+        if due < self.due.load(Ordering::Acquire) {
+            self.earlier.notify_one();
+        }
+    }
+
+    /// Checks signatures on all cores.
+    async fn verify(self: Arc<Self>, link: LinkId, entries: Vec<SignedEntry>) {
+        let all = entries.len();
+        let verified = if all <= FEW_ENTRIES {
+            check(entries)
+        } else {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let mut rest = entries;
+            let mut parts = Vec::new();
+            while !rest.is_empty() {
+                let later = rest.split_off(all.div_ceil(cores).min(rest.len()));
+                let part = core::mem::replace(&mut rest, later);
+                parts.push(tokio::task::spawn_blocking(move || check(part)));
+            }
+            let mut verified = Vec::with_capacity(all);
+            for part in parts {
+                // A part that is lost was not verified: only a panic or the end of the runtime
+                // loses one.
+                verified.extend(part.await.unwrap_or_default());
+            }
+            verified
+        };
+        let invalid = all - verified.len();
+        self.input(Input::Verified { link, entries: verified, invalid });
+    }
+
+    async fn walk(self: Arc<Self>, mut walk: Walk) {
+        let host = self.host.clone();
+        let walking = tokio::task::spawn_blocking(move || {
+            let result = walk.run(&*host).map_err(|error| error.to_string());
+            (walk, result)
+        });
+        let Ok((walk, result)) = walking.await else { return };
+        if let Err(what) = result {
+            self.registry.fail(what);
+        }
+        self.input(Input::Walked(walk));
+    }
+
+    /// Stores whatever there is to store, as often as there is.
+    pub(super) async fn store_all(self: Arc<Self>) {
+        loop {
+            self.unstored.notified().await;
+            self.store().await;
+        }
+    }
+
+    pub(super) async fn store(self: &Arc<Self>) {
+        let host = self.host.clone();
+        let storing =
+            tokio::task::spawn_blocking(move || host.store().map_err(|error| error.to_string()));
+        match storing.await {
+            Ok(Ok(())) => self.input(Input::Timeout),
+            Ok(Err(what)) => self.registry.fail(what),
+            Err(panicked) => self.registry.fail(panicked.to_string()),
+        }
+    }
+
+    /// Keeps the node's time, and hears of changes from elsewhere.
+    pub(super) async fn keep_time(self: Arc<Self>) {
+        loop {
+            let due = self.host.with_node(|node| node.poll_timeout());
+            let due = due.map_or(u64::MAX, Timestamp::as_micros);
+            self.due.store(due, Ordering::Release);
+            let wait = core::time::Duration::from_micros(due).saturating_sub(self.origin.elapsed());
+            tokio::select! {
+                () = tokio::time::sleep(wait) => self.input(Input::Timeout),
+                () = self.earlier.notified() => {}
+                () = self.host.wake().notified() => self.input(Input::Timeout),
+                () = self.registry.requested.notified() => self.take_requests(),
+            }
+            // More work at once is no reason to keep others from theirs.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn take_requests(self: &Arc<Self>) {
+        for Request { link, answer } in self.registry.take_requests() {
+            let now = self.now();
+            let (before, drained) = self.host.with_node(|node| {
+                let known = node.peers().any(|(known, _)| known == link);
+                let before = known.then_some(node.sessions());
+                node.handle(now, Input::Synchronise { link });
+                (before, drain(node))
+            });
+            if let Some(before) = before {
+                // Whoever asked may have stopped waiting.
+                let _ = answer.send(before);
+            }
+            self.dispatch(drained);
+        }
+    }
+}
+
+/// The entries whose signatures hold.
+fn check(entries: Vec<SignedEntry>) -> Vec<VerifiedEntry> {
+    entries.into_iter().filter_map(|entry| entry.verify().ok()).collect()
+}

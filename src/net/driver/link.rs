@@ -1,0 +1,268 @@
+//! The life of a driver, and of each of its connections.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::Host;
+use super::core::{Core, drain};
+use super::registry::{LinkEntry, Signals};
+use crate::net::hello::{Established, welcome};
+use crate::net::{CloseReason, Connection, FrameReceiver, FrameSender, LinkError, Transport};
+use crate::node::{Input, LinkId, Outgoing};
+
+/// Connections at a time; each costs about 100 kB when idle. A hierarchy with more nodes connects
+/// each of them to some of the others.
+const MAX_LINKS: usize = 128;
+/// Peers that connected and have not said hello yet.
+const MAX_WELCOMES: usize = 64;
+/// Two nodes that dial each other at the same time both see two connections within this time. A
+/// second connection after that means that the peer has lost the first.
+const SIMULTANEOUS: Duration = Duration::from_secs(10);
+/// The time a peer has to take what was sent before the node stopped.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A connection that passed the hello.
+pub(super) struct Meeting<C: Connection> {
+    pub(super) established: Established<C>,
+    pub(super) dialed: bool,
+    /// Told when the connection is in use or was closed.
+    pub(super) settled: Option<oneshot::Sender<()>>,
+}
+
+/// Numbers links; they are never used again.
+#[derive(Default)]
+struct Numbers(AtomicU64);
+
+impl Numbers {
+    fn next(&self) -> LinkId {
+        LinkId::new(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl<T: Transport, H: Host> Core<T, H> {
+    /// Runs until it is told to stop.
+    pub(super) async fn run(self: Arc<Self>, mut meetings: mpsc::Receiver<Meeting<T::Connection>>) {
+        let mut services = JoinSet::new();
+        services.spawn(self.clone().keep_time());
+        services.spawn(self.clone().store_all());
+        let mut links = JoinSet::new();
+        let mut arrivals = JoinSet::new();
+        let numbers = Numbers::default();
+        let mut dialed = BTreeSet::new();
+        let mut changes = self.registry.changes();
+        changes.mark_changed();
+        loop {
+            tokio::select! {
+                () = self.registry.stopped() => break,
+                connection = self.transport.accept(), if arrivals.len() < MAX_WELCOMES => {
+                    let Some(connection) = connection else { break };
+                    arrivals.spawn(self.clone().hear(connection));
+                }
+                Some(meeting) = meetings.recv() => {
+                    if let Some((link, signals, established)) = self.adopt(meeting, &numbers) {
+                        links.spawn(self.clone().converse(link, signals, established));
+                    }
+                }
+                Ok(()) = changes.changed() => {
+                    for peer in self.registry.to_dial() {
+                        if dialed.insert(peer) {
+                            services.spawn(self.clone().dial_always(peer));
+                        }
+                    }
+                }
+                Some(_) = links.join_next() => {}
+                Some(_) = arrivals.join_next() => {}
+            }
+        }
+        arrivals.abort_all();
+        while links.join_next().await.is_some() {}
+        if self.registry.failure().is_none() {
+            self.store().await;
+        }
+        services.shutdown().await;
+        self.transport.close();
+    }
+
+    /// Hears the hello of a peer that connected.
+    async fn hear(self: Arc<Self>, connection: T::Connection) {
+        match welcome(connection, &self.admission).await {
+            Ok(established) => {
+                let meeting = Meeting { established, dialed: false, settled: None };
+                // Fails only when the driver stops.
+                let _ = self.met.send(meeting).await;
+            }
+            Err(error) => tracing::debug!(%error, "turned a peer away"),
+        }
+    }
+
+    /// Takes a connection into use, unless there is a better one to the same peer.
+    ///
+    /// Both ends must come to the same decision: of two connections made at the same time, the one
+    /// that the node with the smaller id dialled stays.
+    fn adopt(
+        self: &Arc<Self>,
+        meeting: Meeting<T::Connection>,
+        numbers: &Numbers,
+    ) -> Option<(LinkId, Arc<Signals>, Established<T::Connection>)> {
+        let Meeting { established, dialed, settled } = meeting;
+        let connection = established.connection.clone();
+        let (node, peer) = (connection.node(), connection.peer());
+        if node == peer || self.registry.links() >= MAX_LINKS {
+            connection.close(CloseReason::Busy);
+            return None;
+        }
+        let link = numbers.next();
+        let signals = Arc::new(Signals::default());
+        let (counted, closed) = (connection.clone(), connection.clone());
+        let entry = LinkEntry {
+            link,
+            dialed,
+            since: Instant::now(),
+            signals: signals.clone(),
+            stats: Box::new(move || counted.stats()),
+            close: Box::new(move |reason| closed.close(reason)),
+        };
+        let is_right = |dialed: bool| dialed == (node < peer);
+        let adopted = self.registry.link_up(peer, entry, |old| {
+            old.since.elapsed() < SIMULTANEOUS && is_right(old.dialed) && !is_right(dialed)
+        });
+        if adopted {
+            self.input(Input::LinkUp { link, peer, dialed });
+        } else {
+            connection.close(CloseReason::Done);
+        }
+        if let Some(settled) = settled {
+            // Whoever dialled may have stopped waiting.
+            let _ = settled.send(());
+        }
+        adopted.then_some((link, signals, established))
+    }
+
+    /// Serves one connection until it ends.
+    async fn converse(
+        self: Arc<Self>,
+        link: LinkId,
+        signals: Arc<Signals>,
+        established: Established<T::Connection>,
+    ) {
+        let Established { connection, sender, receiver } = established;
+        let receiving = self.receive(link, &signals, receiver);
+        let sending = self.send(link, &signals, sender);
+        tokio::pin!(receiving);
+        let stopped = async {
+            self.registry.stopped().await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::pin!(stopped);
+        let ended = tokio::select! {
+            ended = &mut receiving => ended,
+            sent = sending => match sent {
+                // Everything was sent: the peer takes it and closes.
+                Ok(()) => tokio::select! {
+                    ended = &mut receiving => ended,
+                    () = &mut stopped => Ok(()),
+                },
+                Err(error) => Err(error),
+            },
+            () = &mut stopped => Ok(()),
+        };
+        connection.close(CloseReason::Done);
+        tracing::debug!(link = link.number(), ?ended, "a connection ended");
+        self.registry.link_down(link);
+        self.input(Input::LinkDown { link });
+    }
+
+    async fn receive(
+        self: &Arc<Self>,
+        link: LinkId,
+        signals: &Signals,
+        mut receiver: <T::Connection as Connection>::Receiver,
+    ) -> Result<(), LinkError> {
+        let mut has_room = true;
+        loop {
+            while !has_room {
+                signals.receive.notified().await;
+                has_room = self.host.with_node(|node| node.wants_input(link));
+            }
+            let Some(bytes) = receiver.receive().await? else { return Ok(()) };
+            let now = self.now();
+            let drained = self.host.with_node(|node| {
+                node.handle(now, Input::Frame { link, bytes });
+                has_room = node.wants_input(link);
+                drain(node)
+            });
+            self.dispatch(drained);
+        }
+    }
+
+    /// Sends what the node has for a peer until the node stops; then what is left, and the end.
+    async fn send(
+        self: &Arc<Self>,
+        link: LinkId,
+        signals: &Signals,
+        mut sender: <T::Connection as Connection>::Sender,
+    ) -> Result<(), LinkError> {
+        let mut next = self.host.with_node(|node| node.next_send(link));
+        loop {
+            let Some(mut outgoing) = next.take() else {
+                tokio::select! {
+                    () = signals.send.notified() => {}
+                    () = self.registry.stopped() => {
+                        sender.finish();
+                        return Ok(());
+                    }
+                }
+                next = self.host.with_node(|node| node.next_send(link));
+                continue;
+            };
+            loop {
+                let (rest, frame) = self.next_frame(outgoing).await?;
+                outgoing = rest;
+                let Some(frame) = frame else { break };
+                sender.send(frame).await?;
+            }
+            let now = self.now();
+            let drained = self.host.with_node(|node| {
+                node.handle(now, Input::Sent { link, outgoing });
+                next = node.next_send(link);
+                drain(node)
+            });
+            self.dispatch(drained);
+        }
+    }
+
+    /// The next frame of what is to be sent, read where blocking is allowed.
+    async fn next_frame(
+        &self,
+        mut outgoing: Outgoing,
+    ) -> Result<(Outgoing, Option<bytes::Bytes>), LinkError> {
+        let read = |mut outgoing: Outgoing, host: &H| {
+            let frame = outgoing.next_frame(host).map_err(|error| error.to_string());
+            (outgoing, frame)
+        };
+        let frame;
+        if outgoing.reads() {
+            let host = self.host.clone();
+            let reading = tokio::task::spawn_blocking(move || read(outgoing, &host));
+            let lost = |_| LinkError::Failed { what: "the node is being stopped".into() };
+            (outgoing, frame) = reading.await.map_err(lost)?;
+        } else {
+            (outgoing, frame) = read(outgoing, &self.host);
+        }
+        match frame {
+            Ok(frame) => Ok((outgoing, frame)),
+            Err(what) => {
+                self.registry.fail(what.clone());
+                Err(LinkError::Failed { what })
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Runs a [`Node`](crate::node::Node) over a transport: connects, reads, writes, keeps time.
+//!
+//! The node decides, the driver does. It keeps one connection to each peer, with one stream of
+//! frames, and redials those it was told of. The replica belongs to a [`Host`], which stores what
+//! the node says must be stored.
+//!
+//! No task waits for a slow peer except that peer's own. A peer that does not read makes its own
+//! writer wait, and what the node has for it is read from the store only when it goes on.
+
+mod core;
+mod dial;
+mod link;
+mod registry;
+
+use ::core::fmt;
+use ::core::time::Duration;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use std::net::SocketAddr;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+
+use self::core::Core;
+use self::registry::Registry;
+use super::{Admission, ConnectError, LinkStats, PeerAddress, Transport};
+use crate::id::NodeId;
+use crate::node::{Archive, Node};
+
+/// Who owns the replica: keeps the [`Node`] behind a lock, and its store.
+///
+/// The driver calls all of it from several threads. What may block, [`store`](Self::store) and the
+/// methods of [`Archive`], it calls where blocking is allowed.
+pub trait Host: Archive<Error: fmt::Display + Send> + Send + Sync + 'static {
+    /// Runs `work` on the node, alone. It takes some milliseconds at most and must not be made to
+    /// wait for a disk: whoever holds the lock does not commit.
+    fn with_node<R>(&self, work: impl FnOnce(&mut Node) -> R) -> R;
+
+    /// Takes the effects that the node has collected, makes them durable, and then tells the node
+    /// that they are [`stored`](Node::stored). Effects must become durable in the order in which
+    /// they were taken, also if the host does the same elsewhere for local changes. Called by one
+    /// thread at a time; may find nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// The store failed. The driver closes all connections and stops; the error is what
+    /// [`Handle::shutdown`] gives.
+    fn store(&self) -> Result<(), Self::Error>;
+
+    /// What the host notifies (`notify_one`) after every change of the node that the driver did
+    /// not ask for: above all after local entries are [`stored`](Node::stored).
+    fn wake(&self) -> &Notify;
+}
+
+/// Starts to run a node.
+#[derive(Debug)]
+pub struct Driver;
+
+impl Driver {
+    /// Accepts peers, and dials `peers` until each is connected, again and again. Must be called
+    /// on a tokio runtime, which runs it until [`Handle::shutdown`], or until the handle is
+    /// dropped.
+    pub fn spawn<T: Transport, H: Host>(
+        transport: T,
+        host: Arc<H>,
+        admission: Admission,
+        peers: impl IntoIterator<Item = PeerAddress>,
+    ) -> Handle {
+        let registry = Arc::new(Registry::new(transport.node()));
+        peers.into_iter().for_each(|peer| registry.add_peer(peer));
+        let (node, addresses) = (transport.node(), transport.local_addresses());
+        let (met, meetings) = mpsc::channel(1);
+        let core = Arc::new(Core::new(transport, host, admission, registry.clone(), met));
+        let running = Some(tokio::spawn(core.run(meetings)));
+        Handle { registry, node, addresses, running }
+    }
+}
+
+/// A running node. Dropping it stops the node, without waiting for what is under way.
+#[derive(Debug)]
+pub struct Handle {
+    registry: Arc<Registry>,
+    node: NodeId,
+    addresses: Vec<SocketAddr>,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Handle {
+    /// The identity of this node.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The addresses at which peers can reach this node, as far as the transport knows.
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Dials a peer from now on, or learns further addresses of one that is known.
+    pub fn add_peer(&self, peer: PeerAddress) {
+        self.registry.add_peer(peer);
+    }
+
+    /// The peers that were added or are connected, in the order of their ids.
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.registry.peers()
+    }
+
+    /// Waits until every connected peer, or the one given, has the same entries as this node: a
+    /// session that began after the call must end so. What is written here meanwhile may or may
+    /// not be part of it. Contents may arrive later.
+    ///
+    /// # Errors
+    ///
+    /// [`SynchroniseError`]; sessions go on all the same.
+    pub async fn synchronise(
+        &self,
+        with: Option<NodeId>,
+        timeout: Duration,
+    ) -> Result<(), SynchroniseError> {
+        let waiting = self.registry.synchronise(with);
+        tokio::time::timeout(timeout, waiting).await.unwrap_or(Err(SynchroniseError::TimedOut))
+    }
+
+    /// Waits until the node stops by itself, which it does only if its host fails.
+    pub async fn stopped(&self) {
+        self.registry.stopped().await;
+    }
+
+    /// Sends what waits to be sent, within two seconds, closes all connections, stores what came,
+    /// and ends.
+    ///
+    /// # Errors
+    ///
+    /// [`DriverError`] if the host had failed, before or now; all connections are closed.
+    pub async fn shutdown(mut self) -> Result<(), DriverError> {
+        self.registry.stop();
+        if let Some(running) = self.running.take()
+            && running.await.is_err()
+        {
+            return Err(DriverError::Panicked);
+        }
+        self.registry.failure().map_or(Ok(()), |what| Err(DriverError::Host { what }))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.registry.stop();
+    }
+}
+
+/// What is known of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// Who.
+    pub node: NodeId,
+    /// Where it is dialled; nothing if it only ever dialled this node.
+    pub addresses: Vec<SocketAddr>,
+    /// Its connection, if there is one.
+    pub link: Option<LinkStatus>,
+    /// How many attempts to dial it failed in a row.
+    pub failures: u32,
+    /// Why the last attempt failed, unless one succeeded since.
+    pub error: Option<ConnectError>,
+}
+
+/// What is known of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkStatus {
+    /// Whether this node dialled.
+    pub dialed: bool,
+    /// For how long it has been connected.
+    pub age: Duration,
+    /// Counters of the connection.
+    pub stats: LinkStats,
+    /// The last session of reconciliation that ended.
+    pub last_sync: Option<SyncReport>,
+}
+
+/// How a session of reconciliation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SyncReport {
+    /// Whether both sides had the same entries.
+    pub equal: bool,
+    /// Entries sent in it.
+    pub sent: u64,
+    /// Entries received in it.
+    pub received: u64,
+    /// How long ago it ended.
+    pub age: Duration,
+}
+
+/// Why waiting for a peer to be equal was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SynchroniseError {
+    /// No peer, or not the one given, is connected, or the last of them was lost meanwhile.
+    NotConnected,
+    /// It took too long.
+    TimedOut,
+    /// The node was stopped.
+    Stopped,
+}
+
+impl fmt::Display for SynchroniseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SynchroniseError::NotConnected => "not connected to a peer to synchronise with",
+            SynchroniseError::TimedOut => "synchronising took too long; it goes on",
+            SynchroniseError::Stopped => "the node was stopped",
+        })
+    }
+}
+
+impl ::core::error::Error for SynchroniseError {}
+
+/// Why a node stopped otherwise than it was told to. All its connections are closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DriverError {
+    /// The host could not read or store.
+    Host {
+        /// What it said.
+        what: String,
+    },
+    /// A task of the driver panicked: a bug.
+    Panicked,
+}
+
+impl fmt::Display for DriverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DriverError::Host { what } => write!(f, "the node stopped, its store failed: {what}"),
+            DriverError::Panicked => f.write_str("the node stopped because of a bug in it"),
+        }
+    }
+}
+
+impl ::core::error::Error for DriverError {}

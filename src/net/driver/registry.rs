@@ -1,0 +1,353 @@
+//! Who is known, who is connected, and what is waited for: the part of a driver that is the same
+//! for every transport and host.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::{LinkStatus, PeerStatus, SyncReport, SynchroniseError};
+use crate::id::NodeId;
+use crate::net::{CloseReason, ConnectError, LinkStats, PeerAddress};
+use crate::node::{LinkId, NodeEvent};
+
+/// Addresses remembered of one peer; a dial tries them all.
+const MAX_ADDRESSES: usize = 16;
+
+/// How far the sessions of a link are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The number of the last session that ended.
+    ended: u64,
+    /// The number of the last session that ended with both sides equal.
+    equal: u64,
+}
+
+/// What the driver holds of a connection, whatever its type.
+pub(super) struct LinkEntry {
+    pub(super) link: LinkId,
+    pub(super) dialed: bool,
+    pub(super) since: Instant,
+    pub(super) signals: Arc<Signals>,
+    pub(super) stats: Box<dyn Fn() -> LinkStats + Send>,
+    pub(super) close: Box<dyn Fn(CloseReason) + Send>,
+}
+
+/// Wakes the two halves of a link's task.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    /// There is something to send.
+    pub(super) send: Notify,
+    /// There is room to receive.
+    pub(super) receive: Notify,
+}
+
+struct Linked {
+    entry: LinkEntry,
+    last_sync: Option<(SyncReport, Instant)>,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Default)]
+struct Peer {
+    /// Where to dial it; nothing unless it was added.
+    addresses: Vec<SocketAddr>,
+    failures: u32,
+    error: Option<ConnectError>,
+    linked: Option<Linked>,
+}
+
+#[derive(Default)]
+struct State {
+    peers: BTreeMap<NodeId, Peer>,
+    by_link: BTreeMap<LinkId, NodeId>,
+    requests: Vec<Request>,
+    failure: Option<String>,
+}
+
+/// Somebody wants a session, and to know the number of the last one before it.
+pub(super) struct Request {
+    pub(super) link: LinkId,
+    pub(super) answer: oneshot::Sender<u64>,
+}
+
+pub(super) struct Registry {
+    node: NodeId,
+    state: Mutex<State>,
+    /// Counts changes of who is known and connected.
+    changes: watch::Sender<u64>,
+    stopping: watch::Sender<bool>,
+    /// There are requests.
+    pub(super) requested: Notify,
+}
+
+impl Registry {
+    pub(super) fn new(node: NodeId) -> Self {
+        Self {
+            node,
+            state: Mutex::default(),
+            changes: watch::Sender::new(0),
+            stopping: watch::Sender::new(false),
+            requested: Notify::new(),
+        }
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Waits until `is_so` of who is known and connected.
+    async fn until(&self, is_so: impl Fn(&State) -> bool) {
+        let mut changes = self.changes.subscribe();
+        // The sender is ours, so waiting cannot fail.
+        let _ = changes.wait_for(|_| is_so(&self.state.lock())).await;
+    }
+}
+
+/// Stopping.
+impl Registry {
+    pub(super) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// The host failed: the node stops.
+    pub(super) fn fail(&self, what: String) {
+        self.state.lock().failure.get_or_insert(what);
+        self.stop();
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
+        self.state.lock().failure.clone()
+    }
+
+    pub(super) async fn stopped(&self) {
+        // The sender is ours, so waiting cannot fail.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// Peers.
+impl Registry {
+    pub(super) fn add_peer(&self, peer: PeerAddress) {
+        if peer.node == self.node {
+            return;
+        }
+        let mut state = self.state.lock();
+        let addresses = &mut state.peers.entry(peer.node).or_default().addresses;
+        for address in peer.addresses {
+            if !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
+                addresses.push(address);
+            }
+        }
+        drop(state);
+        self.changed();
+    }
+
+    /// The peers to dial, and a way to hear of more.
+    pub(super) fn to_dial(&self) -> Vec<NodeId> {
+        let state = self.state.lock();
+        let added = state.peers.iter().filter(|(_, peer)| !peer.addresses.is_empty());
+        added.map(|(node, _)| *node).collect()
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn addresses(&self, node: NodeId) -> Vec<SocketAddr> {
+        let state = self.state.lock();
+        state.peers.get(&node).map(|peer| peer.addresses.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn dial_failed(&self, node: NodeId, error: Option<ConnectError>, failures: u32) {
+        if let Some(peer) = self.state.lock().peers.get_mut(&node) {
+            peer.failures = failures;
+            peer.error = error;
+        }
+    }
+
+    pub(super) async fn until_connected(&self, node: NodeId) {
+        self.until(|state| state.is_connected(node)).await;
+    }
+
+    pub(super) async fn until_disconnected(&self, node: NodeId) {
+        self.until(|state| !state.is_connected(node)).await;
+    }
+
+    pub(super) fn peers(&self) -> Vec<PeerStatus> {
+        let state = self.state.lock();
+        let status = |(node, peer): (&NodeId, &Peer)| PeerStatus {
+            node: *node,
+            addresses: peer.addresses.clone(),
+            link: peer.linked.as_ref().map(Linked::status),
+            failures: peer.failures,
+            error: peer.error.clone(),
+        };
+        state.peers.iter().map(status).collect()
+    }
+}
+
+impl State {
+    fn is_connected(&self, node: NodeId) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.linked.is_some())
+    }
+
+    fn linked(&mut self, link: LinkId) -> Option<&mut Linked> {
+        let node = self.by_link.get(&link)?;
+        let linked = self.peers.get_mut(node)?.linked.as_mut()?;
+        (linked.entry.link == link).then_some(linked)
+    }
+}
+
+impl Linked {
+    fn status(&self) -> LinkStatus {
+        let now = Instant::now();
+        let last_sync = self.last_sync.map(|(report, at)| SyncReport { age: now - at, ..report });
+        LinkStatus {
+            dialed: self.entry.dialed,
+            age: now - self.entry.since,
+            stats: (self.entry.stats)(),
+            last_sync,
+        }
+    }
+}
+
+/// Links.
+impl Registry {
+    pub(super) fn links(&self) -> usize {
+        self.state.lock().by_link.len()
+    }
+
+    /// Makes a connection the one to its peer, unless there is one that `prefers_old` keeps.
+    /// Another one is closed, and its task sees that.
+    pub(super) fn link_up(
+        &self,
+        peer: NodeId,
+        entry: LinkEntry,
+        prefers_old: impl FnOnce(&LinkEntry) -> bool,
+    ) -> bool {
+        let mut state = self.state.lock();
+        let known = state.peers.entry(peer).or_default();
+        if known.linked.as_ref().is_some_and(|old| prefers_old(&old.entry)) {
+            return false;
+        }
+        (known.failures, known.error) = (0, None);
+        let link = entry.link;
+        let linked = Linked { entry, last_sync: None, progress: watch::Sender::default() };
+        let old = known.linked.replace(linked);
+        state.by_link.insert(link, peer);
+        drop(state);
+        if let Some(old) = old {
+            (old.entry.close)(CloseReason::Done);
+        }
+        self.changed();
+        true
+    }
+
+    pub(super) fn link_down(&self, link: LinkId) {
+        let mut state = self.state.lock();
+        let Some(node) = state.by_link.remove(&link) else { return };
+        if let Some(peer) = state.peers.get_mut(&node) {
+            // A newer connection may have taken its place.
+            peer.linked = peer.linked.take().filter(|linked| linked.entry.link != link);
+            if peer.linked.is_none() && peer.addresses.is_empty() {
+                state.peers.remove(&node);
+            }
+        }
+        drop(state);
+        self.changed();
+    }
+
+    pub(super) fn signals(&self, link: LinkId) -> Option<Arc<Signals>> {
+        self.state.lock().linked(link).map(|linked| linked.entry.signals.clone())
+    }
+
+    pub(super) fn close(&self, link: LinkId, reason: CloseReason) {
+        if let Some(linked) = self.state.lock().linked(link) {
+            (linked.entry.close)(reason);
+        }
+    }
+}
+
+/// Sessions.
+impl Registry {
+    pub(super) fn note(&self, event: NodeEvent) {
+        let NodeEvent::SyncFinished { link, session, equal, sent, received } = event else {
+            return;
+        };
+        let mut state = self.state.lock();
+        let Some(linked) = state.linked(link) else { return };
+        let report = SyncReport { equal, sent, received, age: core::time::Duration::ZERO };
+        linked.last_sync = Some((report, Instant::now()));
+        linked.progress.send_modify(|progress| {
+            progress.ended = session;
+            if equal {
+                progress.equal = session;
+            }
+        });
+    }
+
+    pub(super) fn take_requests(&self) -> Vec<Request> {
+        core::mem::take(&mut self.state.lock().requests)
+    }
+
+    pub(super) async fn synchronise(&self, with: Option<NodeId>) -> Result<(), SynchroniseError> {
+        let connected: Vec<_> = {
+            let state = self.state.lock();
+            let chosen =
+                state.peers.iter().filter(|(node, _)| with.is_none_or(|with| with == **node));
+            let linked = chosen.filter_map(|(_, peer)| peer.linked.as_ref());
+            linked.map(|linked| (linked.entry.link, linked.progress.subscribe())).collect()
+        };
+        let mut any = false;
+        // One after the other: their sessions run at the same time all the same.
+        for (link, progress) in connected {
+            any |= self.until_equal(link, progress).await?;
+        }
+        if any { Ok(()) } else { Err(SynchroniseError::NotConnected) }
+    }
+
+    /// Waits for a session that ends equal; `false` if the link was lost.
+    async fn until_equal(
+        &self,
+        link: LinkId,
+        mut progress: watch::Receiver<Progress>,
+    ) -> Result<bool, SynchroniseError> {
+        let mut first = None;
+        loop {
+            let Some(before) = self.request(link).await? else { return Ok(false) };
+            let first = *first.get_or_insert(before);
+            let Ok(now) = progress.wait_for(|progress| progress.ended > before).await else {
+                return Ok(false);
+            };
+            if now.equal > first {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Asks for a session; gives the number of the last one before it, or nothing if the link is
+    /// gone.
+    async fn request(&self, link: LinkId) -> Result<Option<u64>, SynchroniseError> {
+        let (answer, number) = oneshot::channel();
+        self.state.lock().requests.push(Request { link, answer });
+        self.requested.notify_one();
+        tokio::select! {
+            number = number => Ok(number.ok()),
+            () = self.stopped() => Err(SynchroniseError::Stopped),
+        }
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("node", &self.node).finish_non_exhaustive()
+    }
+}
