@@ -15,8 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use basefs::Fs;
-use basefs::entry::SignedEntry;
-use basefs::fs::verify_all;
+use basefs::entry::{SignedEntry, verify_all};
 use basefs::id::EntryId;
 use basefs::log::{Offered, Source};
 use basefs::node::{Effects, Replica};

@@ -16,7 +16,6 @@ mod plan;
 mod read;
 #[cfg(feature = "quic")]
 mod serve;
-mod verify;
 mod watch;
 
 use alloc::string::String;
@@ -45,7 +44,6 @@ pub use path::PathError;
 pub use read::{DirEntry, FileType, Metadata, Walk};
 #[cfg(feature = "quic")]
 pub use serve::{ServeError, Serving};
-pub use verify::verify_all;
 pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, WatchFrom};
 
 /// The keys of a replica.

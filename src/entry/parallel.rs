@@ -1,4 +1,4 @@
-//! Checking the signatures of many entries on all cores.
+//! Checking the signatures of many entries on all cores. Outside of the core: it needs threads.
 
 use alloc::vec::Vec;
 use std::thread;
@@ -26,7 +26,7 @@ struct Job {
 /// the caller alone.
 ///
 /// ```
-/// use basefs::fs::verify_all;
+/// use basefs::entry::verify_all;
 ///
 /// assert!(verify_all(Vec::new()).is_empty());
 /// ```
