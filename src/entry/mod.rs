@@ -31,10 +31,15 @@
 mod body;
 mod decode;
 mod encode;
+#[cfg(feature = "std")]
+mod parallel;
 mod rule;
 mod signed;
 
 pub use body::{Action, Body, FileData, Payload, Rights};
 pub use decode::check_name;
+#[cfg(feature = "std")]
+pub use parallel::verify_all;
 pub use rule::{InvalidEntry, Rule};
+pub(crate) use signed::inline_content;
 pub use signed::{SignedEntry, VerifiedEntry};

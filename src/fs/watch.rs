@@ -223,8 +223,8 @@ impl Watch {
         // Registered and listed under one look at the state: a change is in the snapshot or comes
         // after it, and not both.
         let id = engine.read_at(|node, given| {
-            let watcher =
-                Watcher { subtree: names.clone(), after: given, queue: Arc::clone(&queue) };
+            let subtree = names.iter().map(|name| Arc::from(*name)).collect();
+            let watcher = Watcher { subtree, after: given, queue: Arc::clone(&queue) };
             let id = engine.watchers().add(watcher);
             if from == WatchFrom::Snapshot {
                 let present = snapshot(node.replica(), &names);
@@ -276,7 +276,7 @@ impl Drop for Watch {
 }
 
 /// Everything that a subtree shows, as it is now.
-fn snapshot(replica: &Replica, names: &[Arc<str>]) -> Vec<PathChange> {
+fn snapshot(replica: &Replica, names: &[&str]) -> Vec<PathChange> {
     let number = |id: Option<EntryId>| replica.log().number(&id?);
     let present = |entry: DirEntry| PathChange {
         kind: ChangeKind::Present,
