@@ -175,7 +175,7 @@ impl<'a> Plan<'a> {
             }
             _ => {}
         }
-        let prev = self.all_tips(dir, &name, &slot);
+        let prev = self.all_tips(dir, name, &slot);
         self.data(&names, dir, name, prev, Payload::Delete { moved_to: None }, Shows::Nothing)
     }
 
