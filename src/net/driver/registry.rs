@@ -141,11 +141,13 @@ impl Registry {
         }
         let mut state = self.state.lock();
         let addresses = &mut state.peers.entry(peer.node).or_default().addresses;
-        for address in peer.addresses {
-            if !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
-                addresses.push(address);
-            }
-        }
+        // The newest first: the others may be where it was.
+        let mut known = peer.addresses;
+        known.extend(
+            addresses.iter().filter(|old| !known.contains(old)).copied().collect::<Vec<_>>(),
+        );
+        known.truncate(MAX_ADDRESSES);
+        *addresses = known;
         drop(state);
         self.changed();
     }
@@ -175,6 +177,12 @@ impl Registry {
 
     pub(super) async fn until_connected(&self, node: NodeId) {
         self.until(|state| state.is_connected(node)).await;
+    }
+
+    /// Waits until a peer is known under other addresses than these.
+    pub(super) async fn until_moved(&self, node: NodeId, tried: &[SocketAddr]) {
+        let is_other = |peer: &Peer| peer.addresses != tried;
+        self.until(|state| state.peers.get(&node).is_some_and(is_other)).await;
     }
 
     pub(super) async fn until_disconnected(&self, node: NodeId) {

@@ -141,3 +141,24 @@ async fn a_replica_without_its_content_says_what_is_missing() {
     peer.wait_synced(PATIENCE).await.unwrap();
     assert_eq!(second.read("/f").unwrap(), vec![9; 5_000]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_moved_is_found_where_it_is_said_to_be() {
+    let first = Fs::in_memory().unwrap();
+    first.write("/f", "1").unwrap();
+    // A socket that never answers stands where the peer was.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let old = basefs::net::PeerAddress {
+        node: first.node(),
+        addresses: vec![silent.local_addr().unwrap()],
+    };
+    let second = Fs::builder().join(&first.ticket(vec![old])).open().unwrap();
+    let peer = serve(&second).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let node = serve(&first).await;
+    let start = std::time::Instant::now();
+    peer.add_peer(node.address());
+    peer.wait_synced(PATIENCE).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(5), "the silent address was waited for");
+    assert_eq!(second.read("/f").unwrap(), "1");
+}
