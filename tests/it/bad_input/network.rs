@@ -74,7 +74,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "a peer that sends an entry with a flipped bit",
         prepare: nothing,
         meet: |world| {
-            let mut entry = sign(somebody(), FileData::Inline(b"hi"[..].into()));
+            let mut entry = sign(&somebody(), FileData::Inline(b"hi"[..].into()));
             *entry.last_mut().unwrap() ^= 1;
             served_to(world, Frame::Entries(vec![entry.into()]).encode())
         },

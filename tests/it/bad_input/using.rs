@@ -331,7 +331,7 @@ pub(super) const TICKETS: &[Row] = &[
         meet: |world| {
             let fs = world.fs();
             let before = fs.entries();
-            let entry = sign(somebody(), FileData::Inline(b"hi"[..].into()));
+            let entry = sign(&somebody(), FileData::Inline(b"hi"[..].into()));
             let mut failures: Vec<Failure> = Vec::new();
             for bit in 0..entry.len() * 8 {
                 let mut bytes = entry.clone();
@@ -374,7 +374,7 @@ fn mistyped(change: impl FnOnce(String) -> String) -> Failure {
     Failure::Ticket(change(ticket().to_string()).parse::<Ticket>().unwrap_err())
 }
 
-pub(super) fn sign(key: SecretKey, data: FileData) -> Vec<u8> {
+pub(super) fn sign(key: &SecretKey, data: FileData) -> Vec<u8> {
     let body = Body {
         dir: basefs::log::root_dir(&EntryId::from_bytes([4; 32])),
         name: "greeting".into(),
@@ -386,7 +386,7 @@ pub(super) fn sign(key: SecretKey, data: FileData) -> Vec<u8> {
         ts: WallTime::from_millis(1),
         payload: Payload::Write { executable: false, data },
     };
-    body.sign(&key).unwrap().bytes().to_vec()
+    body.sign(key).unwrap().bytes().to_vec()
 }
 
 /// Takes in a file that only streams could carry: an entry of the author's with a content whose

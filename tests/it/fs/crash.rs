@@ -150,8 +150,9 @@ fn open_on(disk: &CrashDisk, durability: Durability) -> Option<Fs> {
 /// durable, in all.
 fn work(disk: &CrashDisk, durability: Durability, random: &mut Random, circumstances: &str) -> u64 {
     let Some(fs) = open_on(disk, durability) else { return 0 };
-    let mut durable = check_writes(&fs, circumstances);
-    for number in durable..durable + 25 {
+    let before = check_writes(&fs, circumstances);
+    let mut durable = before;
+    for number in before..before + 25 {
         if write(&fs, number).is_err() {
             break;
         }
