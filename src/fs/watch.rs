@@ -18,7 +18,7 @@ use crate::fs::path::{join, parse};
 use crate::fs::read::{DirEntry, list_subtree};
 use crate::id::{EntryId, PublicKey};
 use crate::log::{EntryNo, Log, Value};
-use crate::node::Replica;
+use crate::node::{Effects, Replica};
 use crate::view::SlotChange;
 
 /// Events that wait for a slow consumer; beyond that they become one
@@ -122,17 +122,20 @@ impl Watchers {
     }
 
     /// Tells every watch what concerns it. Costs nothing while nobody watches.
-    pub(super) fn publish(&self, slots: &[(Ticket, SlotChange)], engine: &Engine) {
+    pub(super) fn publish(&self, queue: &[(Ticket, Effects)], engine: &Engine) {
         if self.list.lock().1.is_empty() {
             return;
         }
         // Described before the list is locked: whoever registers holds the state and then the list.
         let changes: Vec<(Ticket, Vec<Arc<str>>, PathChange)> = engine.read(|node| {
-            let describe = |(ticket, change): &(Ticket, SlotChange)| {
+            let slots = queue.iter().flat_map(|(ticket, effects)| {
+                effects.slots.iter().map(move |change| (*ticket, change))
+            });
+            let describe = |(ticket, change)| {
                 let (names, change) = describe(node.replica(), change)?;
-                Some((*ticket, names, change))
+                Some((ticket, names, change))
             };
-            slots.iter().filter_map(describe).collect()
+            slots.filter_map(describe).collect()
         });
         let list = self.list.lock();
         for watcher in list.1.values() {
