@@ -30,11 +30,14 @@ mod clock;
 #[path = "support/report.rs"]
 mod report;
 
+/// Measures one row of the table.
+type Measure = fn(&Path, &Options, &Report);
+
 fn main() {
     let options = Options::from_args();
     let report = Report::new(&options);
     let root = tempfile::tempdir_in(".").unwrap();
-    let rows: [(&str, fn(&Path, &Options, &Report)); 5] = [
+    let rows: [(&str, Measure); 5] = [
         ("L1", import),
         ("L3", durable_write),
         ("L4", deferred_writes),

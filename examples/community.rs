@@ -128,7 +128,7 @@ async fn main() -> ExitCode {
     match run(&options).await {
         Ok(0) => ExitCode::SUCCESS,
         Ok(differences) => {
-            eprintln!("community: {differences} differences");
+            eprintln!("community: the replicas or the directory differ, {differences} times");
             ExitCode::FAILURE
         }
         Err(error) => {

@@ -1,4 +1,15 @@
-//! A shared, signed, versioned hierarchy, replicated peer to peer.
+//! A shared, signed, versioned hierarchy of files, replicated peer to peer.
+//!
+#![cfg_attr(all(feature = "redb", feature = "quic"), doc = include_str!("../README.md"))]
+//!
+//! # Module map
+//!
+//! The core is pure and builds without std: [`entry`] and [`block`] (bytes that prove what they
+//! are), [`log`] (which entries belong), [`authority`] (which of them count), [`view`] (what the
+//! tree looks like), [`sync`] (what a peer lacks), [`node`] (all of it behind one vocabulary),
+//! [`store`] (where bytes are kept). Around it, behind features: `net` (QUIC) and `fs` (what
+//! applications use). A module names only modules of lower rings; [`manual`] says which and why.
+
 #![no_std]
 
 extern crate alloc;

@@ -22,25 +22,10 @@ pub(crate) async fn damage_last(
     last.disconnect().await?;
     let Replica { name, dir, fs, wire, .. } = last;
     drop(fs);
-    let fs = wait_for(&dir)?;
-    drop(fs);
     let place = flip(&dir, source)?;
     println!("sabotage: a byte of {place} was flipped in the store of {name}");
-    replicas.push(Replica { name, fs: wait_for(&dir)?, dir, node: None, wire });
+    replicas.push(Replica { name, fs: Fs::open(&dir)?, dir, node: None, wire });
     Ok(replicas)
-}
-
-/// Opens a replica whose last handle may just be closing.
-fn wait_for(dir: &Path) -> Result<Fs, Error> {
-    let mut tries = 0;
-    loop {
-        match Fs::open(dir) {
-            Ok(fs) => return Ok(fs),
-            Err(error) if tries == 50 => return Err(error.into()),
-            Err(_) => tries += 1,
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
 }
 
 /// Flips a byte of the first file that is found in the store; gives its path in the hierarchy.

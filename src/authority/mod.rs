@@ -262,7 +262,7 @@ impl Authority {
         };
         let in_effect = upwards(log, log.cap_of(head))
             .flat_map(|cap| &self.effective[cap.index()])
-            .any(|revoke| is_named(revoke));
+            .any(is_named);
         if !in_effect {
             return;
         }

@@ -41,5 +41,4 @@ pub use decode::check_name;
 #[cfg(feature = "std")]
 pub use parallel::verify_all;
 pub use rule::{InvalidEntry, Rule};
-pub(crate) use signed::inline_content;
-pub use signed::{SignedEntry, VerifiedEntry};
+pub use signed::{SignedEntry, VerifiedEntry, inline_content};

@@ -131,7 +131,22 @@ impl Body {
 /// The inline content of an encoded write, given its length: what the body ends with. For entries
 /// from this replica's own store, where only verified ones go, so that reading need not decode.
 /// Gives nothing if there is no content of this length.
-pub(crate) fn inline_content(entry: &Bytes, length: usize) -> Option<Bytes> {
+///
+/// ```
+/// # use basefs::entry::{Body, FileData, Payload, inline_content};
+/// # use basefs::id::{DirId, EntryId};
+/// # let key = basefs::wire::SecretKey::from_seed([7; 32]);
+/// # let data = FileData::Inline(b"hi"[..].into());
+/// # let body = Body {
+/// #     dir: DirId::from_bytes([1; 32]), name: "f".into(), prev: vec![], key: key.public(),
+/// #     cap: EntryId::from_bytes([2; 32]), seq: 0, aprev: None, ts: Default::default(),
+/// #     payload: Payload::Write { executable: false, data },
+/// # };
+/// let entry = body.sign(&key)?;
+/// assert_eq!(inline_content(entry.bytes(), 2).as_deref(), Some(&b"hi"[..]));
+/// # Ok::<(), basefs::entry::InvalidEntry>(())
+/// ```
+pub fn inline_content(entry: &Bytes, length: usize) -> Option<Bytes> {
     let end = entry.len().checked_sub(SIGNATURE_TAIL)?;
     // A length stands in the head itself, or in one or two bytes after it (MAX_INLINE).
     let head = match length {

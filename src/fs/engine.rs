@@ -8,8 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::time::Duration;
-use std::thread;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -26,9 +25,6 @@ use crate::view::SlotChange;
 
 /// A store that handles can share between threads.
 pub(super) type SharedStore = Arc<dyn Store + Send + Sync>;
-
-/// How long a deferred write stays in memory at most.
-pub(super) const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Pending bytes from which on a deferred write commits at once: memory stays bounded however fast
 /// an application writes.
@@ -55,6 +51,8 @@ struct Pending {
     is_committing: bool,
     /// The store failed: nothing more will become durable.
     failed: Option<StoreError>,
+    /// Somebody who writes knows why.
+    is_failure_told: bool,
 }
 
 /// Entries and blocks on their way to the store: readers wait for no disk.
@@ -107,20 +105,6 @@ impl Engine {
             #[cfg(feature = "quic")]
             wake: tokio::sync::Notify::new(),
         })
-    }
-
-    /// Commits deferred writes in the background for as long as the engine lives.
-    pub(super) fn start_flusher(self: &Arc<Self>) -> std::io::Result<()> {
-        let engine = Arc::downgrade(self);
-        let flush = move || {
-            loop {
-                thread::sleep(FLUSH_INTERVAL / 2);
-                let Some(engine) = engine.upgrade() else { return };
-                // A failure is remembered and meets the next write.
-                let _ = engine.flush();
-            }
-        };
-        thread::Builder::new().name("basefs-flush".into()).spawn(flush).map(drop)
     }
 
     #[cfg(feature = "quic")]
@@ -201,25 +185,43 @@ impl Engine {
         Ok(())
     }
 
-    /// Fails if the store has failed before.
+    /// Fails if the store has failed before. Whoever comes first after a failure in the background
+    /// is told the reason.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        match &self.pending.lock().failed {
-            Some(_) => Err(StoreError::Poisoned),
+        let mut pending = self.pending.lock();
+        let was_told = pending.is_failure_told;
+        match pending.failed.clone() {
             None => Ok(()),
+            Some(_) if was_told => Err(StoreError::Poisoned),
+            Some(error) => {
+                pending.is_failure_told = true;
+                Err(error)
+            }
         }
+    }
+
+    fn told(&self, outcome: Result<(), StoreError>) -> Result<(), StoreError> {
+        if outcome.is_err() {
+            self.pending.lock().is_failure_told = true;
+        }
+        outcome
     }
 
     /// Waits until everything up to a ticket is as durable as asked for.
     pub(super) fn settle(&self, ticket: Ticket, durability: Durability) -> Result<(), StoreError> {
         match durability {
-            Durability::Durable => self.commit(ticket),
-            Durability::Deferred if self.pending.lock().bytes > MAX_PENDING => self.commit(ticket),
-            Durability::Deferred => Ok(()),
+            Durability::Deferred if self.pending.lock().bytes <= MAX_PENDING => Ok(()),
+            _ => self.told(self.commit(ticket)),
         }
     }
 
     /// Makes everything taken in so far durable.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
+        self.told(self.commit_all())
+    }
+
+    /// Like [`flush`](Self::flush), for those who cannot tell anybody why it failed.
+    pub(super) fn commit_all(&self) -> Result<(), StoreError> {
         let given = self.pending.lock().given;
         self.commit(Ticket(given))
     }
@@ -244,7 +246,7 @@ impl Engine {
             let (given, mark) = (pending.given, pending.mark);
             pending.bytes = 0;
             drop(pending);
-            let outcome = self.store.commit(&batch, Durability::Durable);
+            let outcome = self.commit_batch(&batch);
             if outcome.is_ok() {
                 self.published(mark, &slots);
             }
@@ -259,6 +261,12 @@ impl Engine {
             }
             self.committed.notify_all();
         }
+    }
+
+    /// A store that panics has failed: those who wait must not wait for ever.
+    fn commit_batch(&self, batch: &Batch) -> Result<(), StoreError> {
+        let commit = || self.store.commit(batch, Durability::Durable);
+        catch_unwind(AssertUnwindSafe(commit)).unwrap_or(Err(StoreError::Poisoned))
     }
 
     /// What is durable may leave the node, and watchers hear of it.

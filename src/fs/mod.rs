@@ -8,6 +8,7 @@ mod batch;
 mod builder;
 mod engine;
 mod error;
+mod flusher;
 mod grants;
 mod history;
 mod keyfile;
@@ -21,6 +22,7 @@ mod watch;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+#[cfg(feature = "redb")]
 use std::path::Path;
 
 use bytes::Bytes;
@@ -28,12 +30,13 @@ use parking_lot::Mutex;
 
 use crate::entry::{Rights, SignedEntry};
 use crate::id::{DirId, EntryId, NodeId, PublicKey};
-use crate::log::Offered;
+use crate::log::{EntryNo, Offered};
 use crate::store::{Durability, StoreError, StoreStats};
 use crate::wire::{ReadSecret, SecretKey};
 
-use engine::Engine;
-use plan::{Plan, prepare};
+use engine::{Engine, Ticket};
+use flusher::Flusher;
+use plan::{Plan, check_size, prepare};
 
 pub use batch::Batch;
 pub use builder::{AUTHOR_KEY_FILE, Builder, NODE_KEY_FILE, READ_SECRET_FILE};
@@ -51,6 +54,7 @@ pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, W
 struct Identity {
     author: SecretKey,
     node: SecretKey,
+    #[cfg_attr(not(feature = "quic"), expect(dead_code, reason = "only peers are asked for it"))]
     secret: ReadSecret,
 }
 
@@ -67,6 +71,8 @@ struct Identity {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Fs {
+    /// The first field, for it is to let go of the engine before the last handle does.
+    flusher: Arc<Flusher>,
     engine: Arc<Engine>,
     identity: Arc<Identity>,
     /// Held by whoever plans and signs: the chain of an author has one end.
@@ -218,7 +224,10 @@ impl Fs {
         path: impl AsRef<str>,
         content: impl AsRef<[u8]>,
     ) -> Result<EntryId, WriteError> {
-        let content = prepare(Bytes::copy_from_slice(content.as_ref()))?;
+        let content = content.as_ref();
+        // Before it is copied.
+        check_size(content.len() as u64)?;
+        let content = prepare(Bytes::copy_from_slice(content))?;
         self.plan(|plan| plan.write(path.as_ref(), content, None))
     }
 
@@ -380,6 +389,19 @@ impl Fs {
         self.engine.stats()
     }
 
+    /// The bytes of every entry in the order of admission, for [`admit`](Self::admit) elsewhere.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// assert_eq!(fs.export().count(), 2, "the genesis and the write");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn export(&self) -> impl Iterator<Item = Result<Bytes, StoreError>> {
+        let numbers = (0..self.entries()).filter_map(EntryNo::from_index);
+        numbers.map(|no| self.engine.entry_bytes(no))
+    }
+
     /// Takes in an entry that came by other means than a connection: on a stick, by mail, from a
     /// tool. It is checked like any other. Says what became of it; content in blocks is not part
     /// of an entry.
@@ -391,7 +413,7 @@ impl Fs {
         self.engine.check()?;
         let entry = SignedEntry::decode(entry)?.verify()?;
         let (offered, ticket) = self.engine.change(|node| node.offer(entry));
-        self.engine.settle(ticket, self.durability)?;
+        self.settle(ticket)?;
         Ok(offered)
     }
 
@@ -407,6 +429,14 @@ impl Fs {
     /// Number of entries in the log.
     pub fn entries(&self) -> usize {
         self.engine.read(|node| node.replica().log().len())
+    }
+
+    /// Waits until a change is as durable as this handle's changes are to be.
+    fn settle(&self, ticket: Ticket) -> Result<(), StoreError> {
+        if self.durability == Durability::Deferred {
+            self.flusher.wake();
+        }
+        self.engine.settle(ticket, self.durability)
     }
 
     /// Plans, signs, takes in and makes durable what `wish` asks for.
@@ -425,7 +455,7 @@ impl Fs {
         self.engine.retain_new(&mut blocks)?;
         let ticket = self.engine.author(entries, blocks, &contents)?;
         drop(planning);
-        self.engine.settle(ticket, self.durability)?;
+        self.settle(ticket)?;
         Ok(done)
     }
 }

@@ -34,10 +34,9 @@ enum Shows {
 }
 
 /// A slot as a new entry finds it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// The winner first, then the other tips.
-    tips: Vec<EntryId>,
+    winner: Option<EntryId>,
     shows: Shows,
 }
 
@@ -80,13 +79,16 @@ pub(super) struct Prepared {
     blocks: Vec<(BlockId, Bytes)>,
 }
 
+/// Refuses content, of so many bytes, that is not to be held in memory whole.
+pub(super) fn check_size(size: u64) -> Result<(), WriteError> {
+    if size > MAX_FILE { Err(WriteError::TooLarge { size, limit: MAX_FILE }) } else { Ok(()) }
+}
+
 /// Cuts content into blocks unless it is short. Needs no lock, so that large files are hashed
 /// while others write.
 pub(super) fn prepare(bytes: Bytes) -> Result<Prepared, WriteError> {
     let size = bytes.len() as u64;
-    if size > MAX_FILE {
-        return Err(WriteError::TooLarge { size, limit: MAX_FILE });
-    }
+    check_size(size)?;
     if bytes.len() <= MAX_INLINE {
         return Ok(Prepared { data: FileData::Inline(bytes), blocks: Vec::new() });
     }
@@ -173,12 +175,7 @@ impl<'a> Plan<'a> {
             }
             _ => {}
         }
-        // A deletion closes every branch it knows of, or the others would show again.
-        let mut prev = slot.tips;
-        prev.truncate(MAX_PREV);
-        if let Some((_, rest)) = prev.split_first_mut() {
-            rest.sort_unstable();
-        }
+        let prev = self.all_tips(dir, name, &slot);
         self.data(&names, dir, name, prev, Payload::Delete { moved_to: None }, Shows::Nothing)
     }
 
@@ -279,15 +276,33 @@ impl<'a> Plan<'a> {
     /// What a name in a directory shows: by this plan, else by the view.
     fn slot(&self, dir: Dir, name: &str, depth: usize) -> Slot {
         if let Some(slot) = self.slots.get(&dir.id).and_then(|slots| slots.get(name)) {
-            return slot.clone();
+            return *slot;
         }
-        let nothing = Slot { tips: Vec::new(), shows: Shows::Nothing };
+        let nothing = Slot { winner: None, shows: Shows::Nothing };
         self.engine.read(|node| {
             let replica = node.replica();
             let log = replica.log();
             let slot = log.dir(&dir.id).and_then(|dir| log.child(dir, name));
             slot.map_or(nothing, |slot| slot_in(replica, slot, depth))
         })
+    }
+
+    /// The winner and then the other tips: a deletion closes every branch it knows of, or the
+    /// others would show again.
+    fn all_tips(&self, dir: Dir, name: &str, slot: &Slot) -> Vec<EntryId> {
+        let mut others: Vec<EntryId> = self.engine.read(|node| {
+            let replica = node.replica();
+            let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
+            let logged = log.dir(&dir.id).and_then(|dir| log.child(dir, name));
+            let Some(logged) = logged.filter(|slot| view.is_forked(*slot)) else {
+                return Vec::new();
+            };
+            let losers = view.tips(log, authority, logged).into_iter();
+            let losers = losers.filter(|tip| Some(*tip) != view.winner(logged));
+            losers.take(MAX_PREV - 1).map(|no| log.id(no)).collect()
+        });
+        others.sort_unstable();
+        slot.winner.into_iter().chain(others).collect()
     }
 
     fn has_children(&self, dir: DirId) -> bool {
@@ -320,7 +335,7 @@ impl<'a> Plan<'a> {
         let cap = self.capability(dir.logged, need).ok_or_else(|| self.denied(names))?;
         let name = Arc::from(name);
         let id = self.sign(dir.id, Arc::clone(&name), prev, cap, payload)?;
-        let slot = Slot { tips: Vec::from([id]), shows };
+        let slot = Slot { winner: Some(id), shows };
         self.slots.entry(dir.id).or_default().insert(name, slot);
         Ok(id)
     }
@@ -397,23 +412,16 @@ fn chain_of(replica: &Replica, cap: CapNo) -> Chain {
 
 fn slot_in(replica: &Replica, slot: SlotNo, depth: usize) -> Slot {
     let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
-    let Some(winner) = view.winner(slot) else {
-        return Slot { tips: Vec::new(), shows: Shows::Nothing };
-    };
-    let mut tips = Vec::from([winner]);
-    if view.is_forked(slot) {
-        tips.extend(view.tips(log, authority, slot).into_iter().filter(|tip| *tip != winner));
-    }
     let shows = match view.node_at_depth(log, authority, slot, depth).map(|node| node.kind) {
         None => Shows::Nothing,
         Some(NodeKind::Dir(dir)) => Shows::Dir(log.dir_id(dir)),
         Some(NodeKind::File { executable, .. }) => Shows::File(executable),
         Some(NodeKind::Symlink(_) | NodeKind::Alias(_)) => Shows::Other,
     };
-    Slot { tips: tips.into_iter().map(|no| log.id(no)).collect(), shows }
+    Slot { winner: view.winner(slot).map(|no| log.id(no)), shows }
 }
 
 /// A plain write stands on the winner alone, so that a conflict stays visible.
 fn base(slot: &Slot) -> Vec<EntryId> {
-    slot.tips.first().copied().into_iter().collect()
+    slot.winner.into_iter().collect()
 }

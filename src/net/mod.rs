@@ -63,6 +63,12 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Closes all connections and accepts no more.
     fn close(&self);
+
+    /// Waits until peers have been told of a [`close`](Self::close), or had time enough: a process
+    /// that ends before leaves them to their timeouts.
+    fn wait_closed(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 }
 
 /// An authenticated connection to one peer.

@@ -35,15 +35,17 @@ const BLOCKS: u8 = 5;
 const ABSENT: u8 = 6;
 const HAVE: u8 = 7;
 
+/// Bytes before the body.
+pub(super) const FRAME_HEAD: usize = 1;
 /// Bytes before an entry.
 const ENTRY_HEAD: usize = 2;
 /// Bytes before a block.
 pub(super) const BLOCK_HEAD: usize = 4;
 
 const _: () = {
-    assert!(1 + MAX_FRAME_ENTRIES * (ENTRY_HEAD + MAX_ENTRY) <= MAX_FRAME);
-    assert!(1 + BLOCK_HEAD + MAX_LEAF <= MAX_FRAME);
-    assert!(1 + MAX_FRAME_IDS * BlockId::LEN <= MAX_FRAME);
+    assert!(FRAME_HEAD + MAX_FRAME_ENTRIES * (ENTRY_HEAD + MAX_ENTRY) <= MAX_FRAME);
+    assert!(FRAME_HEAD + BLOCK_HEAD + MAX_LEAF <= MAX_FRAME);
+    assert!(FRAME_HEAD + MAX_FRAME_IDS * BlockId::LEN <= MAX_FRAME);
 };
 
 /// One frame.
@@ -115,7 +117,7 @@ impl Frame {
     /// A [`FrameError`]; the peer that sent it is at fault.
     pub fn decode(bytes: &Bytes) -> Result<Self, FrameError> {
         let kind = *bytes.first().ok_or(FrameError::Empty)?;
-        let body = bytes.slice(1..);
+        let body = bytes.slice(FRAME_HEAD..);
         match kind {
             SYNC => Ok(Frame::Sync(body)),
             ENTRIES => entries(body).map(Frame::Entries),

@@ -213,7 +213,7 @@ impl Node {
     #[must_use = "effects taken and not stored are lost"]
     pub fn take_effects(&mut self) -> Effects {
         let mark = self.next_mark;
-        let effects = core::mem::replace(&mut self.effects, Effects::default());
+        let effects = core::mem::take(&mut self.effects);
         self.store_asked = false;
         self.next_mark += 1;
         self.taken.push_back(Taken {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::frame::{BLOCK_HEAD, Frame, MAX_FRAME_ENTRIES, MAX_FRAME_IDS};
+use super::frame::{BLOCK_HEAD, FRAME_HEAD, Frame, MAX_FRAME_ENTRIES, MAX_FRAME_IDS};
 use crate::block;
 use crate::id::BlockId;
 use crate::limits::{MAX_FRAME, MAX_LEAF};
@@ -19,7 +19,7 @@ const FILL: usize = 64 * 1_024;
 pub(super) const MAX_ANSWER: usize = 32;
 
 const _: () = {
-    assert!(1 + FILL <= MAX_FRAME && 1 + BLOCK_HEAD + MAX_LEAF <= MAX_FRAME);
+    assert!(FRAME_HEAD + FILL <= MAX_FRAME);
     assert!(MAX_ANSWER <= MAX_FRAME_IDS);
 };
 

@@ -39,8 +39,10 @@ pub fn hierarchy(store: &dyn Store) -> Result<Option<EntryId>, StoreError> {
     let found = <[u8; 8]>::try_from(&format[..]).map(u64::from_be_bytes);
     match found {
         Ok(FORMAT) => {}
-        Ok(found) => return Err(StoreError::NewerFormat { found, supported: FORMAT }),
-        Err(_) => return Err(corrupt("the format of the store is unreadable")),
+        Ok(found) if found > FORMAT => {
+            return Err(StoreError::NewerFormat { found, supported: FORMAT });
+        }
+        _ => return Err(corrupt("the format of the store is unreadable")),
     }
     let id = store.get(Table::Meta, HIERARCHY_KEY)?;
     match id.and_then(|id| EntryId::from_slice(&id)) {

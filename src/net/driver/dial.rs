@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use core::time::Duration;
+use std::net::SocketAddr;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -20,9 +21,12 @@ impl<T: Transport, H: Host> Core<T, H> {
     pub(super) async fn dial_always(self: Arc<Self>, peer: NodeId) {
         let mut backoff = Backoff::new();
         loop {
+            let addresses = self.registry.addresses(peer);
             let attempt = tokio::select! {
-                attempt = self.dial_once(peer) => attempt,
+                attempt = self.dial_once(peer, &addresses) => attempt,
                 () = self.registry.until_connected(peer) => Ok(()),
+                // An address that stays silent takes its time; one just learnt need not wait.
+                () = self.registry.until_moved(peer, &addresses) => continue,
             };
             match attempt {
                 Ok(()) => {
@@ -38,14 +42,19 @@ impl<T: Transport, H: Host> Core<T, H> {
             tokio::select! {
                 () = tokio::time::sleep(due - self.now()) => {}
                 () = self.registry.until_connected(peer) => {}
+                () = self.registry.until_moved(peer, &addresses) => {}
             }
         }
     }
 
     /// Tries every address, the later ones a little later; done when one is connected and in use.
-    async fn dial_once(self: &Arc<Self>, peer: NodeId) -> Result<(), ConnectError> {
+    async fn dial_once(
+        self: &Arc<Self>,
+        peer: NodeId,
+        addresses: &[SocketAddr],
+    ) -> Result<(), ConnectError> {
         let mut attempts = JoinSet::new();
-        for (at, address) in (0..).zip(self.registry.addresses(peer)) {
+        for (at, address) in (0..).zip(addresses.iter().copied()) {
             let core = self.clone();
             attempts.spawn(async move {
                 tokio::time::sleep(STAGGER * at).await;

@@ -82,6 +82,8 @@ impl<T: Transport, H: Host> Core<T, H> {
                 Some(_) = arrivals.join_next() => {}
             }
         }
+        // The transport may have ended by itself.
+        self.registry.stop();
         arrivals.abort_all();
         while links.join_next().await.is_some() {}
         if self.registry.failure().is_none() {
@@ -89,6 +91,8 @@ impl<T: Transport, H: Host> Core<T, H> {
         }
         services.shutdown().await;
         self.transport.close();
+        // Who was not told in time finds out by its own timeout.
+        let _ = tokio::time::timeout(FAREWELL, self.transport.wait_closed()).await;
     }
 
     /// Hears the hello of a peer that connected.

@@ -141,11 +141,13 @@ impl Registry {
         }
         let mut state = self.state.lock();
         let addresses = &mut state.peers.entry(peer.node).or_default().addresses;
-        for address in peer.addresses {
-            if !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
-                addresses.push(address);
-            }
-        }
+        // The newest first: the others may be where it was.
+        let mut known = peer.addresses;
+        known.extend(
+            addresses.iter().filter(|old| !known.contains(old)).copied().collect::<Vec<_>>(),
+        );
+        known.truncate(MAX_ADDRESSES);
+        *addresses = known;
         drop(state);
         self.changed();
     }
@@ -175,6 +177,12 @@ impl Registry {
 
     pub(super) async fn until_connected(&self, node: NodeId) {
         self.until(|state| state.is_connected(node)).await;
+    }
+
+    /// Waits until a peer is known under other addresses than these.
+    pub(super) async fn until_moved(&self, node: NodeId, tried: &[SocketAddr]) {
+        let is_other = |peer: &Peer| peer.addresses != tried;
+        self.until(|state| state.peers.get(&node).is_some_and(is_other)).await;
     }
 
     pub(super) async fn until_disconnected(&self, node: NodeId) {
@@ -299,19 +307,34 @@ impl Registry {
     }
 
     pub(super) async fn synchronise(&self, with: Option<NodeId>) -> Result<(), SynchroniseError> {
-        let connected: Vec<_> = {
+        let chosen: Vec<NodeId> = {
             let state = self.state.lock();
-            let chosen =
-                state.peers.iter().filter(|(node, _)| with.is_none_or(|with| with == **node));
-            let linked = chosen.filter_map(|(_, peer)| peer.linked.as_ref());
-            linked.map(|linked| (linked.entry.link, linked.progress.subscribe())).collect()
+            let connected = state.peers.iter().filter(|(_, peer)| peer.linked.is_some());
+            let nodes = connected.map(|(node, _)| *node);
+            nodes.filter(|node| with.is_none_or(|with| with == *node)).collect()
         };
         let mut any = false;
         // One after the other: their sessions run at the same time all the same.
-        for (link, progress) in connected {
-            any |= self.until_equal(link, progress).await?;
+        for node in chosen {
+            any |= self.until_equal_with(node).await?;
         }
         if any { Ok(()) } else { Err(SynchroniseError::NotConnected) }
+    }
+
+    /// Waits for a session with a peer that ends equal, also if another connection takes the place
+    /// of the present one; `false` if there is none any more.
+    async fn until_equal_with(&self, node: NodeId) -> Result<bool, SynchroniseError> {
+        loop {
+            let linked = {
+                let state = self.state.lock();
+                let linked = state.peers.get(&node).and_then(|peer| peer.linked.as_ref());
+                linked.map(|linked| (linked.entry.link, linked.progress.subscribe()))
+            };
+            let Some((link, progress)) = linked else { return Ok(false) };
+            if self.until_equal(link, progress).await? {
+                return Ok(true);
+            }
+        }
     }
 
     /// Waits for a session that ends equal; `false` if the link was lost.

@@ -97,12 +97,6 @@ impl QuicTransport {
         Ok(Self { endpoint, identity, dialling, addresses, ready: Mutex::new(ready) })
     }
 
-    /// Waits until every peer has been told of a [`close`](Transport::close), or had time enough:
-    /// a process that ends before leaves its peers to their timeouts.
-    pub async fn wait_closed(&self) {
-        self.endpoint.wait_idle().await;
-    }
-
     fn client_config(&self, expected: NodeId) -> Result<quinn::ClientConfig, ConnectError> {
         let refused = |what: &dyn fmt::Display| ConnectError::Local { what: what.to_string() };
         let tls = self.identity.client_config(expected).map_err(|error| refused(&error))?;
@@ -154,6 +148,10 @@ impl Transport for QuicTransport {
 
     fn close(&self) {
         self.endpoint.close(VarInt::from_u32(CloseReason::Done.code()), &[]);
+    }
+
+    async fn wait_closed(&self) {
+        self.endpoint.wait_idle().await;
     }
 }
 

@@ -40,7 +40,10 @@ impl<'a> Record<'a> {
     /// Reads a record and checks that it was written for this key.
     pub(super) fn parse(key: &[u8], bytes: &'a [u8]) -> Result<Self, StoreError> {
         Self::parse_checked(key, bytes).ok_or_else(|| StoreError::Corrupt {
-            what: format!("the value of key {} fails its checksum", key.escape_ascii()),
+            what: format!(
+                "the value of key {} fails its checksum",
+                data_encoding::HEXLOWER.encode(key)
+            ),
         })
     }
 

@@ -245,12 +245,13 @@ fn deferred_writes_are_visible_at_once_and_durable_soon() {
         fast.write(format!("/f{n}"), "x").unwrap();
         assert!(fs.exists(format!("/f{n}")));
     }
-    assert_eq!(fs.store_stats().commits, before, "nothing was committed yet");
+    let commits = fs.store_stats().commits - before;
+    assert!(commits <= 5, "100 deferred writes took {commits} commits");
     // What is not durable can be read all the same.
     assert_eq!(fs.read("/f7").unwrap(), "x");
     fast.sync().unwrap();
+    fast.write("/last", "committed when the last handle is dropped").unwrap();
     drop((fs, fast));
-    std::thread::sleep(Duration::from_millis(600));
     let fs = Fs::open(dir.path()).unwrap();
-    assert_eq!(fs.read_dir("/").unwrap().len(), 100);
+    assert_eq!(fs.read_dir("/").unwrap().len(), 101);
 }

@@ -1,4 +1,12 @@
 //! The API that applications use, on both stores.
 
 mod concurrency;
+#[cfg(feature = "quic")]
+mod conflict;
+mod crash;
 mod local;
+#[cfg(feature = "quic")]
+mod network;
+mod opening;
+#[cfg(feature = "quic")]
+mod secrets;

@@ -1,5 +1,6 @@
 //! Two nodes, over real QUIC on the loopback interface and over the network in memory.
 
+mod driver;
 mod frames;
 mod hello;
 mod measure;

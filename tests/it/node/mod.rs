@@ -1,0 +1,6 @@
+//! Nodes in conversation, without a network, a clock or a disk.
+
+mod contents;
+mod converge;
+mod hostile;
+mod world;
