@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 
 use basefs::store::{Batch, Durability, RedbOptions, RedbStore, Store, Table};
 
+use clock::{median, timed};
+
+#[path = "support/clock.rs"]
+mod clock;
+
 fn main() {
     let root = tempfile::tempdir_in(".").unwrap();
     // Interleaved in rounds, for a shared machine changes its mind within seconds.
@@ -137,15 +142,4 @@ fn entry(key: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().update(&key.to_be_bytes()).finalize_xof().fill(&mut bytes);
     bytes
-}
-
-fn timed(work: impl FnOnce()) -> Duration {
-    let before = Instant::now();
-    work();
-    before.elapsed()
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }

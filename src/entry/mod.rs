@@ -31,10 +31,14 @@
 mod body;
 mod decode;
 mod encode;
+#[cfg(feature = "std")]
+mod parallel;
 mod rule;
 mod signed;
 
 pub use body::{Action, Body, FileData, Payload, Rights};
 pub use decode::check_name;
+#[cfg(feature = "std")]
+pub use parallel::verify_all;
 pub use rule::{InvalidEntry, Rule};
-pub use signed::{SignedEntry, VerifiedEntry};
+pub use signed::{SignedEntry, VerifiedEntry, inline_content};

@@ -9,6 +9,7 @@ use crate::entry::decode::{check_body, decode};
 use crate::entry::rule::{InvalidEntry, Rule};
 use crate::id::EntryId;
 use crate::limits::MAX_ENTRY;
+use crate::wire::cbor::{Reader, Writer};
 use crate::wire::key::{SecretKey, verify};
 
 /// What signatures are made over, before the encoded body: no signature of a body can be mistaken
@@ -127,12 +128,45 @@ impl Body {
     }
 }
 
+/// The inline content of an encoded write, given its length: what the body ends with. For entries
+/// from this replica's own store, where only verified ones go, so that reading need not decode.
+/// Gives nothing if there is no content of this length.
+///
+/// ```
+/// # use basefs::entry::{Body, FileData, Payload, inline_content};
+/// # use basefs::id::{DirId, EntryId};
+/// # let key = basefs::wire::SecretKey::from_seed([7; 32]);
+/// # let data = FileData::Inline(b"hi"[..].into());
+/// # let body = Body {
+/// #     dir: DirId::from_bytes([1; 32]), name: "f".into(), prev: vec![], key: key.public(),
+/// #     cap: EntryId::from_bytes([2; 32]), seq: 0, aprev: None, ts: Default::default(),
+/// #     payload: Payload::Write { executable: false, data },
+/// # };
+/// let entry = body.sign(&key)?;
+/// assert_eq!(inline_content(entry.bytes(), 2).as_deref(), Some(&b"hi"[..]));
+/// # Ok::<(), basefs::entry::InvalidEntry>(())
+/// ```
+pub fn inline_content(entry: &Bytes, length: usize) -> Option<Bytes> {
+    let end = entry.len().checked_sub(SIGNATURE_TAIL)?;
+    // A length stands in the head itself, or in one or two bytes after it (MAX_INLINE).
+    let head = match length {
+        0..24 => 1,
+        24..256 => 2,
+        _ => 3,
+    };
+    let start = end.checked_sub(length)?.checked_sub(head)?;
+    let mut reader = Reader::new(&entry[start..end]);
+    let content = reader.bytes().ok()?;
+    reader.finish().ok()?;
+    Some(entry.slice_ref(content))
+}
+
 fn signing_input(body: &[u8]) -> Vec<u8> {
     [SIGNATURE_PREFIX, body].concat()
 }
 
 fn assemble(body: &[u8], signature: &[u8; 64]) -> Vec<u8> {
-    let mut writer = crate::wire::cbor::Writer::new();
+    let mut writer = Writer::new();
     writer.array(2).raw(body).bytes(signature);
     writer.into_bytes()
 }
@@ -140,4 +174,45 @@ fn assemble(body: &[u8], signature: &[u8; 64]) -> Vec<u8> {
 // rule: ID-1
 fn id_of(bytes: &[u8]) -> EntryId {
     EntryId::from_bytes(blake3::derive_key(ID_CONTEXT, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{FileData, Payload};
+    use crate::id::DirId;
+    use crate::limits::MAX_INLINE;
+    use crate::time::WallTime;
+
+    fn sign(payload: Payload) -> VerifiedEntry {
+        let key = SecretKey::from_seed([7; 32]);
+        let body = Body {
+            dir: DirId::from_bytes([1; 32]),
+            name: "file".into(),
+            prev: Vec::new(),
+            cap: EntryId::from_bytes([2; 32]),
+            key: key.public(),
+            seq: 0,
+            aprev: None,
+            ts: WallTime::from_millis(0),
+            payload,
+        };
+        body.sign(&key).expect("a valid body")
+    }
+
+    // rule: WRITE-2
+    #[test]
+    fn inline_content_of_every_length_is_found_without_decoding() {
+        let content = Bytes::from(alloc::vec![0x5a; MAX_INLINE]);
+        for length in 0..=MAX_INLINE {
+            let data = FileData::Inline(content.slice(..length));
+            let entry = sign(Payload::Write { executable: false, data });
+            assert_eq!(inline_content(entry.bytes(), length), Some(content.slice(..length)));
+            assert_eq!(inline_content(entry.bytes(), length + 1), None);
+            assert_eq!(inline_content(entry.bytes(), 2_000), None);
+        }
+        let mkdir = sign(Payload::Mkdir);
+        assert_eq!(inline_content(mkdir.bytes(), 4), None);
+        assert_eq!(inline_content(&Bytes::from_static(b"short"), 4), None);
+    }
 }

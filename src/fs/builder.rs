@@ -24,6 +24,8 @@ pub const NODE_KEY_FILE: &str = "node.key";
 /// The file of the read secret.
 pub const READ_SECRET_FILE: &str = "read.secret";
 
+const MISSING_SECRET: &str = "the read secret is missing: put it back, or join again with a ticket";
+
 /// How to open a replica.
 ///
 /// ```
@@ -105,6 +107,7 @@ impl Builder {
     ///
     /// See [`OpenError`]. What was there before is as it was.
     pub fn open(mut self) -> Result<Fs, OpenError> {
+        let is_own_store = self.store.is_none() && self.dir.is_some();
         let store = self.open_store()?;
         let held = layout::hierarchy(&*store)?;
         if let (Some(held), Some(wanted)) = (held, self.hierarchy)
@@ -116,7 +119,7 @@ impl Builder {
         let identity = Identity {
             author: self.secret_key(self.author.clone(), AUTHOR_KEY_FILE)?,
             node: self.secret_key(self.node_key.clone(), NODE_KEY_FILE)?,
-            secret: self.read_secret(given)?,
+            secret: self.read_secret(given, held.is_some() && is_own_store)?,
         };
         let seed = keyfile::random()?;
         let replica = match (held, self.hierarchy) {
@@ -159,8 +162,13 @@ impl Builder {
         Ok(SecretKey::from_seed(*seed))
     }
 
-    /// The read secret: from the ticket, kept from before, or new with the hierarchy.
-    fn read_secret(&self, given: Option<ReadSecret>) -> Result<ReadSecret, OpenError> {
+    /// The read secret: from the ticket, kept from before, or new with the hierarchy. A new one
+    /// in place of one that was lost would shut the replica out without a word.
+    fn read_secret(
+        &self,
+        given: Option<ReadSecret>,
+        must_exist: bool,
+    ) -> Result<ReadSecret, OpenError> {
         let path = self.dir.as_ref().map(|dir| dir.join(READ_SECRET_FILE));
         let wrap = |bytes: Zeroizing<[u8; 32]>| ReadSecret::from_bytes(*bytes);
         match (given, path) {
@@ -172,6 +180,10 @@ impl Builder {
                 Ok(secret)
             }
             (Some(secret), None) => Ok(secret),
+            (None, Some(path)) if must_exist => match keyfile::load(&path)? {
+                Some(secret) => Ok(wrap(secret)),
+                None => Err(OpenError::Key { path, what: MISSING_SECRET.into() }),
+            },
             (None, Some(path)) => keyfile::load_or_create(&path).map(wrap),
             (None, None) => keyfile::random().map(wrap),
         }

@@ -19,7 +19,8 @@ use crate::store::StoreError;
 pub enum OpenError {
     /// The store could not be opened or read.
     Store(StoreError),
-    /// A key file is missing where it is needed, unreadable, or not a key file.
+    /// A key file is missing where it is needed, open to others, or not a key file. It was left as
+    /// it is.
     Key {
         /// The file.
         path: PathBuf,
@@ -45,13 +46,22 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OpenError::Store(error) => error.fmt(f),
-            OpenError::Key { path, what } => write!(f, "{}: {what}", path.display()),
-            OpenError::Io { path, error } => write!(f, "{}: {error}", path.display()),
-            OpenError::OtherHierarchy => {
-                f.write_str("this directory holds a replica of another hierarchy than the ticket's")
+            OpenError::Key { path, what } => {
+                write!(f, "{}: {what}; nothing was changed", path.display())
             }
-            OpenError::Name(error) => write!(f, "the name of the hierarchy: {error}"),
-            OpenError::NoRandomness => f.write_str("the system gave no random numbers"),
+            OpenError::Io { path, error } => {
+                write!(f, "{}: the system refused: {error}; nothing was lost", path.display())
+            }
+            OpenError::OtherHierarchy => f.write_str(
+                "this directory holds a replica of another hierarchy than the ticket's; \
+                 nothing was changed",
+            ),
+            OpenError::Name(error) => {
+                write!(f, "the name given to the hierarchy: {error}; none was made")
+            }
+            OpenError::NoRandomness => {
+                f.write_str("the system gave no random numbers; nothing was changed")
+            }
         }
     }
 }
@@ -97,7 +107,7 @@ pub enum ReadError {
         /// The path.
         path: String,
     },
-    /// The content, or a part of it, has not arrived on this replica yet.
+    /// The content, or a part of it, is not on this replica.
     NotHere {
         /// The path.
         path: String,
@@ -127,7 +137,7 @@ impl fmt::Display for ReadError {
             }
             ReadError::NotASymlink { path } => write!(f, "{path}: not a symbolic link"),
             ReadError::NotHere { path, block } => {
-                write!(f, "{path}: block {block:.16} has not arrived yet")
+                write!(f, "{path}: block {block:.16} is not on this replica")
             }
             ReadError::TooLarge { size, limit } => {
                 write!(f, "{size} bytes are more than can be read at once ({limit})")
@@ -151,7 +161,8 @@ impl From<StoreError> for ReadError {
     }
 }
 
-/// Why something could not be written. Nothing was, not even a part of a batch.
+/// Why something could not be written. Except where the store failed, nothing was, not even a part
+/// of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -202,25 +213,31 @@ pub enum WriteError {
     },
     /// The entry would break a rule of the log.
     Invalid(InvalidEntry),
-    /// Another version of the file is needed than is there, because its content has not arrived.
-    NotHere {
-        /// The path.
-        path: String,
-    },
-    /// The store failed. What was durable is intact; what this handle shows may be ahead of it, so
-    /// it takes no more writes: drop all clones of it and open the hierarchy again.
+    /// The store failed. What was durable is intact; what was being written is there whole or not
+    /// at all once the hierarchy is opened again. What this handle shows may be ahead of the
+    /// store, so it takes no more writes: drop all clones of it first.
     Store(StoreError),
 }
 
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            WriteError::Store(error @ (StoreError::Poisoned | StoreError::TooLarge { .. })) => {
+                error.fmt(f)
+            }
+            WriteError::Store(error) => {
+                return write!(
+                    f,
+                    "{error}; this write is there whole or not at all once the hierarchy is \
+                     opened again"
+                );
+            }
             WriteError::Path(error) => error.fmt(f),
             WriteError::Denied { path, key } => {
-                write!(f, "{path}: key {key:.16} has no permission; nothing was written")
+                write!(f, "{path}: key {key:.16} has no permission to write here")
             }
             WriteError::NotSynced => f.write_str(
-                "this replica has not heard from a peer yet; connect it first, nothing was written",
+                "this replica has not heard from a peer yet and has nothing to write on; connect it",
             ),
             WriteError::NotFound { path } => write!(f, "{path}: nothing is there"),
             WriteError::IsADirectory { path } => write!(f, "{path}: is a directory"),
@@ -231,14 +248,11 @@ impl fmt::Display for WriteError {
                 write!(f, "{size} bytes are more than can be written at once ({limit})")
             }
             WriteError::TooDeep { path } => {
-                write!(f, "{path}: too deep, or the path is too long; nothing was written")
+                write!(f, "{path}: too deep, or the path is too long")
             }
             WriteError::Invalid(error) => error.fmt(f),
-            WriteError::NotHere { path } => {
-                write!(f, "{path}: its content has not arrived yet; nothing was written")
-            }
-            WriteError::Store(error) => write!(f, "nothing was written: {error}"),
-        }
+        }?;
+        f.write_str("; nothing was written")
     }
 }
 

@@ -61,7 +61,7 @@ fn flush_when_due(engine: &Engine, signal: &Signal) -> bool {
     state.has_work = false;
     let go_on = !state.stop;
     drop(state);
-    if let Err(error) = engine.flush() {
+    if let Err(error) = engine.commit_all() {
         // The engine remembers it, and the next write is told.
         tracing::error!(%error, "deferred writes could not be committed");
     }

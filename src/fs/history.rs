@@ -1,7 +1,6 @@
 //! Versions of a path, who wrote them, and why one of them is shown.
 
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -175,11 +174,11 @@ impl Engine {
 }
 
 /// The slot of a path, whether or not it shows something now.
-fn slot_of(replica: &Replica, names: &[Arc<str>]) -> Result<SlotNo, ReadError> {
+fn slot_of(replica: &Replica, names: &[&str]) -> Result<SlotNo, ReadError> {
     let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
     let not_found = || ReadError::NotFound { path: join(names) };
     let (name, above) = names.split_last().ok_or_else(not_found)?;
-    let above = view.resolve(log, authority, above.iter().map(|name| &**name));
+    let above = view.resolve(log, authority, above.iter().copied());
     match above.map(|node| node.kind) {
         Some(NodeKind::Dir(dir)) => log.child(dir, name).ok_or_else(not_found),
         _ => Err(not_found()),

@@ -2,16 +2,17 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::fs::error::OpenError;
 
 /// Longest secret file that is read: 64 digits and a line end, with room for an editor's habits.
-const MAX_FILE: u64 = 256;
+const MAX_FILE: usize = 256;
 
 /// Reads a secret of 32 bytes, or makes one and its file.
 pub(super) fn load_or_create(path: &Path) -> Result<Zeroizing<[u8; 32]>, OpenError> {
@@ -31,16 +32,15 @@ pub(super) fn load(path: &Path) -> Result<Option<Zeroizing<[u8; 32]>>, OpenError
         Err(error) => return Err(OpenError::Io { path: path.into(), error }),
     };
     check_mode(path, &file)?;
-    let mut text = Zeroizing::new(String::with_capacity(128));
-    file.take(MAX_FILE)
-        .read_to_string(&mut text)
+    // At its full size from the start: growing would leave copies behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE));
+    file.take(MAX_FILE as u64)
+        .read_to_end(&mut text)
         .map_err(|error| OpenError::Io { path: path.into(), error })?;
+    let digits = text.trim_ascii();
     let mut secret = Zeroizing::new([0; 32]);
-    let decoded = data_encoding::HEXLOWER_PERMISSIVE.decode_len(text.trim().len());
-    let is_key = decoded == Ok(32)
-        && data_encoding::HEXLOWER_PERMISSIVE
-            .decode_mut(text.trim().as_bytes(), secret.as_mut())
-            .is_ok();
+    let is_key = digits.len() == 64
+        && data_encoding::HEXLOWER_PERMISSIVE.decode_mut(digits, secret.as_mut()).is_ok();
     if !is_key {
         let what = String::from("not a key file: 64 hexadecimal digits are expected");
         return Err(OpenError::Key { path: path.into(), what });
@@ -48,18 +48,46 @@ pub(super) fn load(path: &Path) -> Result<Option<Zeroizing<[u8; 32]>>, OpenError
     Ok(Some(secret))
 }
 
-/// Writes a secret to a file that does not exist yet, and makes it durable.
+/// Writes a secret to a file that does not exist yet, and makes it durable. The file has its name
+/// only once it is whole: neither a crash nor a full disk leaves one that is no key.
 pub(super) fn save(path: &Path, secret: &[u8; 32]) -> Result<(), OpenError> {
     let io = |error| OpenError::Io { path: path.into(), error };
+    let beside = write_beside(path, secret).map_err(io)?;
+    // Unlike renaming, linking fails if the name is taken.
+    let linked = std::fs::hard_link(&beside, path);
+    std::fs::remove_file(&beside).map_err(io)?;
+    linked.and_then(|()| sync_parent(path)).map_err(io)
+}
+
+/// Puts another secret in the place of one: written beside it and renamed, so that a crash leaves
+/// the old or the new.
+pub(super) fn replace(path: &Path, secret: &[u8; 32]) -> Result<(), OpenError> {
+    let io = |error| OpenError::Io { path: path.into(), error };
+    let beside = write_beside(path, secret).map_err(io)?;
+    std::fs::rename(&beside, path).and_then(|()| sync_parent(path)).map_err(io)
+}
+
+/// Writes a secret to a new file with the ending `new`, in place of what a crash left there, and
+/// syncs it.
+fn write_beside(path: &Path, secret: &[u8; 32]) -> io::Result<PathBuf> {
+    let beside = path.with_extension("new");
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(io)?;
-    let text = Zeroizing::new(data_encoding::HEXLOWER.encode(secret));
-    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(io)?;
-    file.sync_all().map_err(io)?;
-    sync_parent(path).map_err(io)
+    let mut file = options.open(&beside)?;
+    let mut text = Zeroizing::new([b'\n'; 65]);
+    data_encoding::HEXLOWER.encode_mut(secret, &mut text[..64]);
+    let written = file.write_all(&*text).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        let _ = std::fs::remove_file(&beside);
+        return Err(error);
+    }
+    Ok(beside)
 }
 
 /// 32 random bytes from the operating system.
@@ -77,27 +105,16 @@ fn check_mode(path: &Path, file: &File) -> Result<(), OpenError> {
     if metadata.mode() & 0o077 == 0 {
         return Ok(());
     }
-    let what = format!("others may read this secret (mode {:o}); chmod 600 it", metadata.mode());
+    let what = format!(
+        "others may read this secret (mode {:o}); if nobody did, chmod 600 it",
+        metadata.mode() & 0o7777
+    );
     Err(OpenError::Key { path: path.into(), what })
 }
 
 #[cfg(not(unix))]
 fn check_mode(_path: &Path, _file: &File) -> Result<(), OpenError> {
     Ok(())
-}
-
-/// Puts another secret in the place of one: written beside it and renamed, so that a crash leaves
-/// the old or the new.
-pub(super) fn replace(path: &Path, secret: &[u8; 32]) -> Result<(), OpenError> {
-    let io = |error| OpenError::Io { path: path.into(), error };
-    let beside = path.with_extension("new");
-    match std::fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
-        _ => {}
-    }
-    save(&beside, secret)?;
-    std::fs::rename(&beside, path).map_err(io)?;
-    sync_parent(path).map_err(io)
 }
 
 /// A name is durable when its directory is.

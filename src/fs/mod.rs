@@ -36,7 +36,7 @@ use crate::wire::{ReadSecret, SecretKey};
 
 use engine::{Engine, Ticket};
 use flusher::Flusher;
-use plan::{Plan, prepare};
+use plan::{Plan, check_size, prepare};
 
 pub use batch::Batch;
 pub use builder::{AUTHOR_KEY_FILE, Builder, NODE_KEY_FILE, READ_SECRET_FILE};
@@ -224,7 +224,10 @@ impl Fs {
         path: impl AsRef<str>,
         content: impl AsRef<[u8]>,
     ) -> Result<EntryId, WriteError> {
-        let content = prepare(Bytes::copy_from_slice(content.as_ref()))?;
+        let content = content.as_ref();
+        // Before it is copied.
+        check_size(content.len() as u64)?;
+        let content = prepare(Bytes::copy_from_slice(content))?;
         self.plan(|plan| plan.write(path.as_ref(), content, None))
     }
 

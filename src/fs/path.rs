@@ -1,7 +1,6 @@
 //! Paths inside the hierarchy.
 
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -27,22 +26,22 @@ impl core::error::Error for PathError {}
 /// The components of a path from the root. `/a/b`, `a/b` and `/a//b/` are the same path; `.` and
 /// `..` are no names.
 // rule: NAME-1
-pub(super) fn parse(text: &str) -> Result<Vec<Arc<str>>, PathError> {
+pub(super) fn parse(text: &str) -> Result<Vec<&str>, PathError> {
     let names = text.split('/').filter(|name| !name.is_empty());
     names
         .map(|name| match check_name(name) {
-            Ok(()) => Ok(Arc::from(name)),
+            Ok(()) => Ok(name),
             Err(error) => Err(PathError { path: text.to_string(), what: error.what }),
         })
         .collect()
 }
 
 /// The text of a path.
-pub(super) fn join(names: &[Arc<str>]) -> String {
+pub(super) fn join<Name: AsRef<str>>(names: &[Name]) -> String {
     if names.is_empty() {
         return String::from("/");
     }
-    names.iter().fold(String::new(), |path, name| path + "/" + name)
+    names.iter().fold(String::new(), |path, name| path + "/" + name.as_ref())
 }
 
 #[cfg(test)]

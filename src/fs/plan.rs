@@ -64,7 +64,7 @@ pub(super) struct Plan<'a> {
     engine: &'a Engine,
     key: &'a SecretKey,
     author: PublicKey,
-    slots: BTreeMap<(DirId, Arc<str>), Slot>,
+    slots: BTreeMap<DirId, BTreeMap<Arc<str>, Slot>>,
     dirs: BTreeMap<DirId, Dir>,
     chains: BTreeMap<CapNo, Chain>,
     pub(super) entries: Vec<VerifiedEntry>,
@@ -79,13 +79,16 @@ pub(super) struct Prepared {
     blocks: Vec<(BlockId, Bytes)>,
 }
 
+/// Refuses content, of so many bytes, that is not to be held in memory whole.
+pub(super) fn check_size(size: u64) -> Result<(), WriteError> {
+    if size > MAX_FILE { Err(WriteError::TooLarge { size, limit: MAX_FILE }) } else { Ok(()) }
+}
+
 /// Cuts content into blocks unless it is short. Needs no lock, so that large files are hashed
 /// while others write.
 pub(super) fn prepare(bytes: Bytes) -> Result<Prepared, WriteError> {
     let size = bytes.len() as u64;
-    if size > MAX_FILE {
-        return Err(WriteError::TooLarge { size, limit: MAX_FILE });
-    }
+    check_size(size)?;
     if bytes.len() <= MAX_INLINE {
         return Ok(Prepared { data: FileData::Inline(bytes), blocks: Vec::new() });
     }
@@ -172,7 +175,7 @@ impl<'a> Plan<'a> {
             }
             _ => {}
         }
-        let prev = self.all_tips(dir, &name, &slot);
+        let prev = self.all_tips(dir, name, &slot);
         self.data(&names, dir, name, prev, Payload::Delete { moved_to: None }, Shows::Nothing)
     }
 
@@ -193,24 +196,24 @@ impl<'a> Plan<'a> {
         self.sign(dir.id, label.into(), Vec::new(), cap, payload)
     }
 
-    fn denied(&self, names: &[Arc<str>]) -> WriteError {
+    fn denied(&self, names: &[&str]) -> WriteError {
         WriteError::Denied { path: join(names), key: self.author }
     }
 
     /// The directory, name and slot that a path means.
-    fn target(
+    fn target<'n>(
         &mut self,
-        names: &[Arc<str>],
+        names: &[&'n str],
         create: bool,
-    ) -> Result<(Dir, Arc<str>, Slot), WriteError> {
+    ) -> Result<(Dir, &'n str, Slot), WriteError> {
         let Some((name, above)) = names.split_last() else { return Err(WriteError::Root) };
         let dir = self.walk_to(above, create)?;
         let slot = self.slot(dir, name, above.len());
-        Ok((dir, name.clone(), slot))
+        Ok((dir, name, slot))
     }
 
     /// The directory at a path; missing ones are planned if `create`.
-    fn walk_to(&mut self, names: &[Arc<str>], create: bool) -> Result<Dir, WriteError> {
+    fn walk_to(&mut self, names: &[&str], create: bool) -> Result<Dir, WriteError> {
         let mut dir = self.root()?;
         for (depth, name) in names.iter().enumerate() {
             let slot = self.slot(dir, name, depth);
@@ -253,9 +256,9 @@ impl<'a> Plan<'a> {
     // rule: ADMIT-8
     fn mkdir(
         &mut self,
-        here: &[Arc<str>],
+        here: &[&str],
         parent: Dir,
-        name: &Arc<str>,
+        name: &str,
         slot: &Slot,
     ) -> Result<Dir, WriteError> {
         let path_len = parent.path_len + name.len() + 1;
@@ -265,14 +268,14 @@ impl<'a> Plan<'a> {
         let prev = base(slot);
         let id = child_dir(&parent.id, prev.first(), name);
         let dir = Dir { id, logged: parent.logged, depth: parent.depth + 1, path_len };
-        self.data(here, parent, name.clone(), prev, Payload::Mkdir, Shows::Dir(id))?;
+        self.data(here, parent, name, prev, Payload::Mkdir, Shows::Dir(id))?;
         self.dirs.insert(id, dir);
         Ok(dir)
     }
 
     /// What a name in a directory shows: by this plan, else by the view.
-    fn slot(&self, dir: Dir, name: &Arc<str>, depth: usize) -> Slot {
-        if let Some(slot) = self.slots.get(&(dir.id, name.clone())) {
+    fn slot(&self, dir: Dir, name: &str, depth: usize) -> Slot {
+        if let Some(slot) = self.slots.get(&dir.id).and_then(|slots| slots.get(name)) {
             return *slot;
         }
         let nothing = Slot { winner: None, shows: Shows::Nothing };
@@ -286,7 +289,7 @@ impl<'a> Plan<'a> {
 
     /// The winner and then the other tips: a deletion closes every branch it knows of, or the
     /// others would show again.
-    fn all_tips(&self, dir: Dir, name: &Arc<str>, slot: &Slot) -> Vec<EntryId> {
+    fn all_tips(&self, dir: Dir, name: &str, slot: &Slot) -> Vec<EntryId> {
         let mut others: Vec<EntryId> = self.engine.read(|node| {
             let replica = node.replica();
             let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
@@ -303,17 +306,15 @@ impl<'a> Plan<'a> {
     }
 
     fn has_children(&self, dir: DirId) -> bool {
-        let from = (dir, Arc::from(""));
-        let planned = self.slots.range(from..).take_while(|((of, _), _)| *of == dir);
-        if planned.clone().any(|(_, slot)| slot.shows != Shows::Nothing) {
+        let planned = self.slots.get(&dir);
+        if planned.is_some_and(|slots| slots.values().any(|slot| slot.shows != Shows::Nothing)) {
             return true;
         }
-        let gone: Vec<&Arc<str>> = planned.map(|((_, name), _)| name).collect();
         self.engine.read(|node| {
             let (log, view) = (node.replica().log(), node.replica().view());
             log.dir(&dir).is_some_and(|dir| {
                 log.children(dir).any(|(name, slot)| {
-                    !gone.contains(&name)
+                    !planned.is_some_and(|slots| slots.contains_key(name))
                         && view.node(log, node.replica().authority(), slot).is_some()
                 })
             })
@@ -323,17 +324,19 @@ impl<'a> Plan<'a> {
     /// Signs a data entry and notes what it changes.
     fn data(
         &mut self,
-        names: &[Arc<str>],
+        names: &[&str],
         dir: Dir,
-        name: Arc<str>,
+        name: &str,
         prev: Vec<EntryId>,
         payload: Payload,
         shows: Shows,
     ) -> Result<EntryId, WriteError> {
         let need = Need { right: Rights::Write, gives: None };
         let cap = self.capability(dir.logged, need).ok_or_else(|| self.denied(names))?;
-        let id = self.sign(dir.id, name.clone(), prev, cap, payload)?;
-        self.slots.insert((dir.id, name), Slot { winner: Some(id), shows });
+        let name = Arc::from(name);
+        let id = self.sign(dir.id, Arc::clone(&name), prev, cap, payload)?;
+        let slot = Slot { winner: Some(id), shows };
+        self.slots.entry(dir.id).or_default().insert(name, slot);
         Ok(id)
     }
 

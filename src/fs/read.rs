@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::block::{self, SourceError};
-use crate::entry::{FileData, Payload, SignedEntry};
+use crate::entry::{FileData, SignedEntry, inline_content};
 use crate::fs::engine::Engine;
 use crate::fs::error::{ReadError, WriteError};
 use crate::fs::path::{join, parse};
@@ -130,9 +130,9 @@ struct Found {
     origin: Option<EntryNo>,
 }
 
-fn find(replica: &Replica, names: &[Arc<str>]) -> Result<Node, ReadError> {
+fn find(replica: &Replica, names: &[&str]) -> Result<Node, ReadError> {
     let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
-    let resolve = |names: &[Arc<str>]| view.resolve(log, authority, names.iter().map(|n| &**n));
+    let resolve = |names: &[&str]| view.resolve(log, authority, names.iter().copied());
     if let Some(node) = resolve(names) {
         return Ok(node);
     }
@@ -149,7 +149,7 @@ fn find(replica: &Replica, names: &[Arc<str>]) -> Result<Node, ReadError> {
 }
 
 impl Engine {
-    fn find(&self, names: &[Arc<str>]) -> Result<Found, ReadError> {
+    fn find(&self, names: &[&str]) -> Result<Found, ReadError> {
         self.read(|node| {
             let replica = node.replica();
             let node = find(replica, names)?;
@@ -198,17 +198,12 @@ impl Engine {
     /// The bytes of a content: in the entry it comes from, or in blocks.
     fn read_content(
         &self,
-        names: &[Arc<str>],
+        names: &[&str],
         content: &Content,
         origin: EntryNo,
     ) -> Result<Bytes, ReadError> {
         if content.size <= MAX_INLINE as u64 {
-            return match self.file_data(origin)? {
-                FileData::Inline(bytes) => Ok(bytes),
-                FileData::Blocks(_) => {
-                    Err(damaged("an entry is not the one that the view knows").into())
-                }
-            };
+            return Ok(self.inline_content(content, origin)?);
         }
         let mut source = |id: &crate::id::BlockId| self.block(id);
         match block::read(content, MAX_FILE, &mut source) {
@@ -223,17 +218,18 @@ impl Engine {
         let found = self.find(&names).map_err(|_| WriteError::NotFound { path: join(&names) })?;
         match (found.content, found.origin) {
             (Some(content), _) if content.size > MAX_INLINE as u64 => Ok(FileData::Blocks(content)),
-            (Some(_), Some(origin)) => Ok(self.file_data(origin)?),
+            (Some(content), Some(origin)) => {
+                Ok(FileData::Inline(self.inline_content(&content, origin)?))
+            }
             _ => Err(WriteError::IsADirectory { path: join(&names) }),
         }
     }
 
-    /// What a write says about its content.
-    pub(super) fn file_data(&self, write: EntryNo) -> Result<FileData, StoreError> {
-        match self.entry(write)?.body().payload.clone() {
-            Payload::Write { data, .. } => Ok(data),
-            _ => Err(damaged("an entry is not the one that the view knows")),
-        }
+    /// The content of a write that carries it.
+    fn inline_content(&self, content: &Content, write: EntryNo) -> Result<Bytes, StoreError> {
+        let length = usize::try_from(content.size).unwrap_or(usize::MAX);
+        inline_content(&self.entry_bytes(write)?, length)
+            .ok_or_else(|| damaged("an entry is not the one that the view knows"))
     }
 
     /// An entry, read from the store and decoded.
@@ -290,7 +286,7 @@ fn children(replica: &Replica, dir: DirNo, path: &str, depth: usize) -> Vec<(Nod
 }
 
 /// What a path shows and, if it is a directory, everything below it, parents first.
-pub(super) fn list_subtree(replica: &Replica, names: &[Arc<str>]) -> Vec<DirEntry> {
+pub(super) fn list_subtree(replica: &Replica, names: &[&str]) -> Vec<DirEntry> {
     let Ok(node) = find(replica, names) else { return Vec::new() };
     let top = DirEntry { path: join(names), metadata: metadata_of(replica, &node) };
     let mut open = Vec::from([(node.kind, top, names.len())]);
@@ -339,7 +335,7 @@ fn damaged(what: &str) -> StoreError {
     StoreError::Corrupt { what: what.into() }
 }
 
-fn read_error(names: &[Arc<str>], error: block::ReadError<StoreError>) -> ReadError {
+fn read_error(names: &[&str], error: block::ReadError<StoreError>) -> ReadError {
     match error {
         block::ReadError::Missing { id } => ReadError::NotHere { path: join(names), block: id },
         block::ReadError::TooLarge { size, limit } => ReadError::TooLarge { size, limit },

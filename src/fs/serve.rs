@@ -72,7 +72,7 @@ impl Host for Engine {
     }
 
     fn store(&self) -> Result<(), StoreError> {
-        self.flush()
+        self.commit_all()
     }
 
     fn wake(&self) -> &Notify {

@@ -18,7 +18,7 @@ use crate::fs::path::{join, parse};
 use crate::fs::read::{DirEntry, list_subtree};
 use crate::id::{EntryId, PublicKey};
 use crate::log::{EntryNo, Log, Value};
-use crate::node::Replica;
+use crate::node::{Effects, Replica};
 use crate::view::SlotChange;
 
 /// Events that wait for a slow consumer; beyond that they become one
@@ -122,17 +122,20 @@ impl Watchers {
     }
 
     /// Tells every watch what concerns it. Costs nothing while nobody watches.
-    pub(super) fn publish(&self, slots: &[(Ticket, SlotChange)], engine: &Engine) {
+    pub(super) fn publish(&self, queue: &[(Ticket, Effects)], engine: &Engine) {
         if self.list.lock().1.is_empty() {
             return;
         }
         // Described before the list is locked: whoever registers holds the state and then the list.
         let changes: Vec<(Ticket, Vec<Arc<str>>, PathChange)> = engine.read(|node| {
-            let describe = |(ticket, change): &(Ticket, SlotChange)| {
+            let slots = queue.iter().flat_map(|(ticket, effects)| {
+                effects.slots.iter().map(move |change| (*ticket, change))
+            });
+            let describe = |(ticket, change)| {
                 let (names, change) = describe(node.replica(), change)?;
-                Some((*ticket, names, change))
+                Some((ticket, names, change))
             };
-            slots.iter().filter_map(describe).collect()
+            slots.filter_map(describe).collect()
         });
         let list = self.list.lock();
         for watcher in list.1.values() {
@@ -223,8 +226,8 @@ impl Watch {
         // Registered and listed under one look at the state: a change is in the snapshot or comes
         // after it, and not both.
         let id = engine.read_at(|node, given| {
-            let watcher =
-                Watcher { subtree: names.clone(), after: given, queue: Arc::clone(&queue) };
+            let subtree = names.iter().map(|name| Arc::from(*name)).collect();
+            let watcher = Watcher { subtree, after: given, queue: Arc::clone(&queue) };
             let id = engine.watchers().add(watcher);
             if from == WatchFrom::Snapshot {
                 let present = snapshot(node.replica(), &names);
@@ -276,7 +279,7 @@ impl Drop for Watch {
 }
 
 /// Everything that a subtree shows, as it is now.
-fn snapshot(replica: &Replica, names: &[Arc<str>]) -> Vec<PathChange> {
+fn snapshot(replica: &Replica, names: &[&str]) -> Vec<PathChange> {
     let number = |id: Option<EntryId>| replica.log().number(&id?);
     let present = |entry: DirEntry| PathChange {
         kind: ChangeKind::Present,

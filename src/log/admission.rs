@@ -371,7 +371,11 @@ impl Log {
             return Ok(slot);
         }
         let slot = SlotNo::from_index(self.slots.len()).ok_or(Obstacle::Full)?;
+        let position = u32::try_from(self.slots.len()).map_err(|_| Obstacle::Full)?;
         self.slots.push(Slot { dir, name: body.name.clone() });
+        let hash = self.by_name.hash(&(dir, &*body.name));
+        let slots = &self.slots;
+        self.by_name.insert(hash, position, |at| (slots[at].dir, &*slots[at].name));
         self.dirs[dir.index()].children.insert(body.name.clone(), slot);
         Ok(slot)
     }

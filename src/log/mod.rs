@@ -94,6 +94,9 @@ pub struct Log {
     dirs: Vec<Dir>,
     dir_by_id: BTreeMap<DirId, DirNo>,
     slots: Vec<Slot>,
+    /// Slots by directory and name. The children of a directory are in order too, but finding one
+    /// there means a look at the names beside it, each somewhere else in memory.
+    by_name: Index,
     caps: Vec<Capability>,
     roots: BTreeMap<PublicKey, CapNo>,
     keys: Vec<PublicKey>,
@@ -120,6 +123,7 @@ impl Log {
             dirs: Vec::new(),
             dir_by_id: BTreeMap::new(),
             slots: Vec::new(),
+            by_name: Index::new(seed),
             caps: Vec::new(),
             roots: BTreeMap::new(),
             keys: Vec::new(),
@@ -402,7 +406,11 @@ impl Log {
 
     /// The slot of a name in a directory.
     pub fn child(&self, dir: DirNo, name: &str) -> Option<SlotNo> {
-        self.dirs[dir.index()].children.get(name).copied()
+        let is_it = |position: usize| {
+            let slot: &Slot = &self.slots[position];
+            slot.dir == dir && *slot.name == *name
+        };
+        SlotNo::from_index(self.by_name.find(self.by_name.hash(&(dir, name)), is_it)?)
     }
 
     /// Number of slots ever used.

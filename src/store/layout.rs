@@ -39,8 +39,10 @@ pub fn hierarchy(store: &dyn Store) -> Result<Option<EntryId>, StoreError> {
     let found = <[u8; 8]>::try_from(&format[..]).map(u64::from_be_bytes);
     match found {
         Ok(FORMAT) => {}
-        Ok(found) => return Err(StoreError::NewerFormat { found, supported: FORMAT }),
-        Err(_) => return Err(corrupt("the format of the store is unreadable")),
+        Ok(found) if found > FORMAT => {
+            return Err(StoreError::NewerFormat { found, supported: FORMAT });
+        }
+        _ => return Err(corrupt("the format of the store is unreadable")),
     }
     let id = store.get(Table::Meta, HIERARCHY_KEY)?;
     match id.and_then(|id| EntryId::from_slice(&id)) {
@@ -57,6 +59,9 @@ pub fn found(batch: &mut Batch, hierarchy: EntryId) {
 
 /// Adds what has to be stored after a replica took something in.
 pub fn record(batch: &mut Batch, effects: &Effects) {
+    for (id, bytes) in &effects.blocks {
+        batch.put(Table::Blocks, id.as_bytes().to_vec(), bytes.clone());
+    }
     for entry in &effects.admitted {
         batch.put(Table::Entries, number_key(entry.no().index()), entry.bytes().clone());
     }
@@ -79,11 +84,6 @@ pub fn record(batch: &mut Batch, effects: &Effects) {
     for content in &effects.completed {
         batch.put(Table::Contents, content_key(content), Bytes::new());
     }
-}
-
-/// Adds a block.
-pub fn record_block(batch: &mut Batch, id: &BlockId, bytes: Bytes) {
-    batch.put(Table::Blocks, id.as_bytes().to_vec(), bytes);
 }
 
 /// The bytes of an entry by its number.

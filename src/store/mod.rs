@@ -123,12 +123,6 @@ impl Batch {
         self.changes.is_empty()
     }
 
-    /// Length of all keys and values in bytes.
-    pub fn bytes(&self) -> usize {
-        let value = |change: &Change| change.value.as_ref().map_or(0, Bytes::len);
-        self.changes.iter().map(|change| change.key.len() + value(change)).sum()
-    }
-
     /// Appends the changes of another batch.
     pub fn append(&mut self, mut other: Batch) {
         self.changes.append(&mut other.changes);
@@ -180,12 +174,13 @@ pub enum StoreError {
         /// Who holds it: a process id, if it could be read.
         holder: String,
     },
-    /// The file is not a store of this kind, or was made by another program.
+    /// The file is not a store of this kind, or was made by another program; it was not touched.
     Foreign {
         /// What was found.
         what: String,
     },
-    /// The store is damaged.
+    /// The store is damaged, by its disk or by a program that is not its own. What can still be
+    /// read is what was written; nothing is written any more.
     Corrupt {
         /// What was found.
         what: String,
@@ -221,8 +216,14 @@ impl fmt::Display for StoreError {
             StoreError::Locked { holder } => {
                 write!(f, "the store is open in another process ({holder}); nothing was changed")
             }
-            StoreError::Foreign { what } => write!(f, "not a basefs store: {what}"),
-            StoreError::Corrupt { what } => write!(f, "the store is damaged: {what}"),
+            StoreError::Foreign { what } => {
+                write!(f, "not a basefs store: {what}; it was not touched")
+            }
+            StoreError::Corrupt { what } => write!(
+                f,
+                "the store was damaged by its disk or by another program: {what}; \
+                 what can still be read is what was written"
+            ),
             StoreError::NewerFormat { found, supported } => write!(
                 f,
                 "the store has format {found}, this version reads up to {supported}; \
@@ -235,10 +236,12 @@ impl fmt::Display for StoreError {
             StoreError::Full => {
                 f.write_str("no space is left on the device; what was durable is intact")
             }
-            StoreError::Io { what } => write!(f, "{what}; what was durable is intact"),
-            StoreError::Poisoned => {
-                f.write_str("an earlier error left the store unusable; open it again")
+            StoreError::Io { what } => {
+                write!(f, "the system refused: {what}; what was durable is intact")
             }
+            StoreError::Poisoned => f.write_str(
+                "an earlier error left the store unusable; what was durable is intact, open it again",
+            ),
         }
     }
 }

@@ -57,7 +57,7 @@ fn a_damaged_replica_makes_the_community_fail() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.contains("differ, 1 times"), "{err}");
-    assert!(err.contains("the store is damaged"), "{err}");
+    assert!(err.contains("the store was damaged"), "{err}");
 }
 
 #[test]

@@ -4,11 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+#[cfg(feature = "quic")]
+#[cfg(feature = "redb")]
+mod bad_input;
 mod block;
 #[cfg(all(unix, feature = "redb", feature = "quic"))]
 mod examples;
 #[cfg(feature = "redb")]
 mod fs;
+#[cfg(feature = "quic")]
+mod fuzz_bodies;
 #[cfg(feature = "quic")]
 mod net;
 #[cfg(feature = "std")]

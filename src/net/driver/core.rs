@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use super::Host;
 use super::link::Meeting;
 use super::registry::{Registry, Request};
-use crate::entry::{SignedEntry, VerifiedEntry};
+use crate::entry::{SignedEntry, VerifiedEntry, verify_all};
 use crate::net::{Admission, CloseReason, Transport};
 use crate::node::{Input, LinkId, Node, Output, Walk};
 use crate::time::Timestamp;
@@ -215,5 +215,5 @@ impl<T: Transport, H: Host> Core<T, H> {
 
 /// The entries whose signatures hold.
 fn check(entries: Vec<SignedEntry>) -> Vec<VerifiedEntry> {
-    entries.into_iter().filter_map(|entry| entry.verify().ok()).collect()
+    verify_all(entries).into_iter().filter_map(Result::ok).collect()
 }

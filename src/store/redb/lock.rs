@@ -38,16 +38,15 @@ impl Lock {
                 return Err(io_error("locking the lock file", &error));
             }
         }
-        file.set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(|error| io_error("writing the lock file", &error))?;
+        // The text is a courtesy: a full disk must not keep anybody from reading.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self { file })
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // The text is a courtesy; the lock itself goes with the file.
+        // The lock itself goes with the file.
         let _ = self.file.set_len(0);
     }
 }

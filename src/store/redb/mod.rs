@@ -31,13 +31,14 @@ use ::redb::{
     Database, ReadableDatabase, Table as DatabaseTable, TableDefinition, WriteTransaction,
 };
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use self::backend::Backend;
 use self::error::{database_error, io_error, panic_error};
 use self::lock::Lock;
 use self::packs::{Ledger, Packs};
 use self::record::Record;
+use self::snapshot::Snapshot;
 use super::{Batch, Change, Durability, Store, StoreError, StoreStats, Table};
 
 mod backend;
@@ -46,6 +47,7 @@ mod error;
 mod lock;
 mod packs;
 mod record;
+mod snapshot;
 
 pub use self::disk::{Disk, DiskFile, OsDisk};
 
@@ -120,6 +122,8 @@ pub struct RedbStore {
     database: Option<Database>,
     packs: Packs,
     writer: Mutex<Writer>,
+    /// What reads look at, made by the first one after a commit.
+    snapshot: RwLock<Option<Arc<Snapshot>>>,
     stats: Mutex<StoreStats>,
     poisoned: Arc<AtomicBool>,
     one_phase: bool,
@@ -185,6 +189,7 @@ impl RedbStore {
                 database: Some(database),
                 packs: Packs::new(disk),
                 writer: Mutex::new(Writer { ledger, deferred: false }),
+                snapshot: RwLock::default(),
                 stats: Mutex::default(),
                 poisoned: Arc::clone(&poisoned),
                 one_phase: options.one_phase,
@@ -202,6 +207,8 @@ impl RedbStore {
     pub fn compact(&mut self) -> Result<(), StoreError> {
         self.flush()?;
         self.repack()?;
+        // Whatever still reads keeps pages where they are.
+        *self.snapshot.get_mut() = None;
         let Some(database) = self.database.as_mut() else { return Err(StoreError::Poisoned) };
         let result = contained(&self.poisoned, || {
             database
@@ -247,10 +254,9 @@ impl RedbStore {
     ) -> Result<(), StoreError> {
         let doing = "scanning a table";
         let mut pairs = self.reading(|database| {
-            let txn = database.begin_read().map_err(|error| database_error(doing, error))?;
-            let table =
-                txn.open_table(definition(table)).map_err(|error| database_error(doing, error))?;
-            table.range_owned::<&[u8]>(from..).map_err(|error| database_error(doing, error))
+            let snapshot = self.snapshot(database)?;
+            let pairs = snapshot.table(table).range_owned::<&[u8]>(from..);
+            pairs.map_err(|error| database_error(doing, error))
         })?;
         // `visit` runs outside of the containment: its panics are not the database's.
         while let Some((key, bytes)) = self.reading(|_| {
@@ -281,6 +287,20 @@ impl RedbStore {
         contained(&self.poisoned, || look(database))
     }
 
+    /// The tables as the last commit left them.
+    fn snapshot(&self, database: &Database) -> Result<Arc<Snapshot>, StoreError> {
+        if let Some(snapshot) = &*self.snapshot.read() {
+            return Ok(Arc::clone(snapshot));
+        }
+        // Taken under the lock: a commit that ends meanwhile finds it and lets go of it.
+        let mut latest = self.snapshot.write();
+        if let Some(snapshot) = &*latest {
+            return Ok(Arc::clone(snapshot));
+        }
+        let snapshot = Arc::new(Snapshot::take(database)?);
+        Ok(Arc::clone(latest.insert(snapshot)))
+    }
+
     /// Commits changes, all or none. After an error nobody knows what reached the disk, and the
     /// ledger may be ahead of the database, so the store is poisoned.
     fn write(
@@ -290,6 +310,7 @@ impl RedbStore {
         durability: Durability,
     ) -> Result<(), StoreError> {
         let result = self.reading(|database| self.transact(database, writer, changes, durability));
+        *self.snapshot.write() = None;
         self.poison_on_error(result)
     }
 
@@ -364,10 +385,8 @@ impl Store for RedbStore {
         let doing = "reading a value";
         let _hold = (table == Table::Blocks).then(|| self.packs.hold());
         self.reading(|database| {
-            let txn = database.begin_read().map_err(|error| database_error(doing, error))?;
-            let table =
-                txn.open_table(definition(table)).map_err(|error| database_error(doing, error))?;
-            let found = table.get_owned(key).map_err(|error| database_error(doing, error))?;
+            let found = self.snapshot(database)?.table(table).get_owned(key);
+            let found = found.map_err(|error| database_error(doing, error))?;
             let Some(bytes) = found else { return Ok(None) };
             match Record::parse(key, bytes.value())? {
                 Record::Inline(value) => Ok(Some(Bytes::copy_from_slice(value))),
@@ -418,6 +437,7 @@ impl Drop for RedbStore {
     /// Makes deferred commits durable, if the store is in order; errors have nobody to go to.
     fn drop(&mut self) {
         let _ = self.flush();
+        *self.snapshot.get_mut() = None;
         let database = self.database.take();
         let _ = contained(&self.poisoned, || {
             drop(database);
@@ -520,11 +540,9 @@ fn create(disk: &dyn Disk, options: RedbOptions) -> Result<Arc<dyn DiskFile>, St
 
 fn load_ledger(database: &Database, options: RedbOptions) -> Result<Ledger, StoreError> {
     let doing = "reading the list of packs";
-    let txn = database.begin_read().map_err(|error| database_error(doing, error))?;
     // A table that is missing shows now, not in the middle of the work.
-    for table in Table::ALL {
-        txn.open_table(definition(table)).map_err(|error| database_error(doing, error))?;
-    }
+    Snapshot::take(database)?;
+    let txn = database.begin_read().map_err(|error| database_error(doing, error))?;
     let rows = txn.open_table(packs::ROWS).map_err(|error| database_error(doing, error))?;
     Ledger::load(&rows, options.pack_bytes)
 }

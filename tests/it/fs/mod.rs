@@ -3,6 +3,10 @@
 mod concurrency;
 #[cfg(feature = "quic")]
 mod conflict;
+mod crash;
 mod local;
 #[cfg(feature = "quic")]
 mod network;
+mod opening;
+#[cfg(feature = "quic")]
+mod secrets;

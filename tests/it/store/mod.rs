@@ -5,7 +5,7 @@ pub(crate) mod conformance;
 #[cfg(feature = "redb")]
 mod crash;
 #[cfg(feature = "redb")]
-mod crash_disk;
+pub(crate) mod crash_disk;
 #[cfg(feature = "redb")]
 mod damage;
 mod memory;

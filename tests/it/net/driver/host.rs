@@ -23,6 +23,7 @@ pub(super) struct Shelf {
     /// Held from taking effects to their being durable: they become so in order.
     committing: Mutex<()>,
     wake: Notify,
+    hierarchy: EntryId,
     author: SecretKey,
     chain: Mutex<(u64, Option<EntryId>)>,
 }
@@ -62,6 +63,7 @@ impl Shelf {
             store: MemoryStore::new(),
             committing: Mutex::new(()),
             wake: Notify::new(),
+            hierarchy: hierarchy(),
             author: key(at),
             chain: Mutex::new((0, None)),
         };
@@ -87,10 +89,10 @@ impl Shelf {
         };
         let mut chain = self.chain.lock();
         let body = Body {
-            dir: root_dir(&hierarchy()),
+            dir: root_dir(&self.hierarchy),
             name: name.into(),
             prev: vec![],
-            cap: hierarchy(),
+            cap: self.hierarchy,
             key: self.author.public(),
             seq: chain.0,
             aprev: chain.1,
