@@ -10,6 +10,13 @@ use crate::id::{Content, DirId, EntryId, PublicKey};
 use crate::time::WallTime;
 
 /// The eight kinds of entries, with their numbers on the wire.
+///
+/// ```
+/// use basefs::entry::Action;
+///
+/// assert_eq!((Action::Write.code(), Action::Write.name()), (2, "write"));
+/// assert_eq!(Action::from_code(2), Some(Action::Write));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// Founds a hierarchy.
@@ -81,6 +88,12 @@ impl Action {
 }
 
 /// What a grant allows: to write (W), to grant and revoke (G), or both.
+///
+/// ```
+/// use basefs::entry::Rights;
+///
+/// assert!(Rights::All.includes(Rights::Write) && !Rights::Write.includes(Rights::Grant));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rights {
     /// Data entries: W.
@@ -117,6 +130,17 @@ impl Rights {
 }
 
 /// The content of a write.
+///
+/// ```
+/// use basefs::entry::FileData;
+/// use basefs::limits::MAX_INLINE;
+///
+/// let short = FileData::Inline(b"hello"[..].into());
+/// let encoded = basefs::block::encode(&vec![7; MAX_INLINE + 1].into())?;
+/// let long = FileData::Blocks(encoded.content);
+/// assert_ne!(short, long);
+/// # Ok::<(), basefs::block::BuildError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileData {
     /// Up to [`MAX_INLINE`](crate::limits::MAX_INLINE) bytes, in the entry itself.
@@ -126,6 +150,12 @@ pub enum FileData {
 }
 
 /// What the action needs besides its place.
+///
+/// ```
+/// use basefs::entry::{Action, Payload};
+///
+/// assert_eq!(Payload::Delete { moved_to: None }.action(), Action::Delete);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
     /// The root keys, best first, and 16 random bytes.
@@ -193,7 +223,7 @@ impl Payload {
     }
 }
 
-/// The signed part of an entry.
+/// The signed part of an entry; the [module](crate::entry) shows one being signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
     /// The directory that holds the name; for grant and revoke, the directory governed.

@@ -3,6 +3,10 @@
 use core::fmt;
 
 /// A rule of the log that entries are checked against; the manual's chapter on rules has the texts.
+///
+/// ```
+/// assert_eq!(basefs::entry::Rule::Admit4.to_string(), "ADMIT-4");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Rule {
@@ -93,6 +97,13 @@ impl fmt::Display for Rule {
 
 /// An entry that is invalid by itself, whatever else is known. Its author is at fault, or whoever
 /// changed it on the way; nothing was stored.
+///
+/// ```
+/// use basefs::entry::{Rule, SignedEntry};
+///
+/// let error = SignedEntry::decode(b"no entry").unwrap_err();
+/// assert_eq!(error.rule, Rule::Entry1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidEntry {
     /// The first rule it fails.

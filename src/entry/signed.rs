@@ -22,7 +22,8 @@ const ID_CONTEXT: &str = "basefs v1 entry";
 /// `[body, signature]`: one byte before the body, two before the 64 of the signature.
 const SIGNATURE_TAIL: usize = 2 + 64;
 
-/// An entry that is well formed by itself; its signature has not been looked at.
+/// An entry that is well formed by itself; its signature has not been looked at. The
+/// [module](crate::entry) has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedEntry {
     body: Body,
@@ -77,7 +78,7 @@ impl SignedEntry {
     }
 }
 
-/// An entry whose signature holds.
+/// An entry whose signature holds. Whether a hierarchy admits it is for its log to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedEntry(SignedEntry);
 

@@ -472,6 +472,7 @@ impl Fs {
     }
 
     /// The bytes of every entry in the order of admission, for [`admit`](Self::admit) elsewhere.
+    /// An item is an error if the store failed.
     ///
     /// ```
     /// let fs = basefs::Fs::in_memory()?;

@@ -52,6 +52,15 @@ const MAX_FIELDS: usize = 16;
 ///
 /// To rotate a secret without losing anybody: accept the new one everywhere, then make it the
 /// current one everywhere while the old one is still accepted, then drop the old one.
+///
+/// ```
+/// use basefs::net::{Access, ReadSecret};
+///
+/// let (old, new) = (ReadSecret::from_bytes([1; 32]), ReadSecret::from_bytes([2; 32]));
+/// let _first = Access::Secret { current: old.clone(), also_accepted: vec![new.clone()] };
+/// let _then = Access::Secret { current: new.clone(), also_accepted: vec![old] };
+/// let _last = Access::Secret { current: new, also_accepted: vec![] };
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Whoever knows a secret.
@@ -148,6 +157,27 @@ pub struct Established<C: Connection> {
 /// # Errors
 ///
 /// [`ConnectError`]; no connection is left behind.
+///
+/// ```
+/// use basefs::id::{EntryId, NodeId};
+/// use basefs::net::memory::MemoryNetwork;
+/// use basefs::net::{Access, Admission, Connection, Transport, dial, welcome};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let admission = Admission { hierarchy: EntryId::from_bytes([7; 32]), access: Access::Public };
+/// let (ana, bob) = (NodeId::from_bytes([1; 32]), NodeId::from_bytes([2; 32]));
+/// let network = MemoryNetwork::new();
+/// let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// let at_bob = network.bind("10.0.0.2:1".parse()?, bob)?;
+///
+/// let answer = async { welcome(at_bob.accept().await.unwrap(), &admission).await };
+/// let (dialled, welcomed) =
+///     tokio::join!(dial(&at_ana, "10.0.0.2:1".parse()?, bob, &admission), answer);
+/// assert_eq!(dialled?.connection.peer(), bob);
+/// assert_eq!(welcomed?.connection.peer(), ana);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub async fn dial<T: Transport>(
     transport: &T,
     address: SocketAddr,

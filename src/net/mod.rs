@@ -4,7 +4,10 @@
 //! both ways. The QUIC transport is the real one; the in-memory transport connects two nodes of
 //! one process for tests. Over either, [`dial`] and [`welcome`] let a peer in only after the hello
 //! in which both sides prove that they may read the same hierarchy. A [`Ticket`] is what somebody
-//! needs to get that far.
+//! needs to get that far. [`Driver`] runs a [`Node`](crate::node::Node) over a transport.
+//!
+//! An application puts a replica on the network with `Fs::serve`; this module is for those who
+//! bring a transport or a host of their own. [The protocol](crate::manual::protocol) has the bytes.
 
 mod backoff;
 mod codec;
@@ -154,6 +157,13 @@ pub struct LinkStats {
 }
 
 /// Why a connection was closed, as a code on the wire.
+///
+/// ```
+/// use basefs::net::CloseReason;
+///
+/// assert_eq!(CloseReason::from_code(5), CloseReason::Busy);
+/// assert_eq!(CloseReason::from_code(77), CloseReason::Unknown);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {

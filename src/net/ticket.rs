@@ -34,6 +34,15 @@ const MAX_BODY: usize =
 const MAX_TEXT: usize = PREFIX.len() + VERSION.len() + (MAX_BODY + CHECKSUM) * 8 / 5 + 1;
 
 /// Where a node can be reached.
+///
+/// ```
+/// use basefs::id::NodeId;
+/// use basefs::net::PeerAddress;
+///
+/// let node = NodeId::from_bytes([1; 32]);
+/// let _peer = PeerAddress { node, addresses: vec!["192.0.2.1:4000".parse()?] };
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerAddress {
     /// Who must answer there.
@@ -124,6 +133,14 @@ impl fmt::Display for Ticket {
 }
 
 /// Why a text is not a ticket.
+///
+/// ```
+/// use basefs::net::{Ticket, TicketError};
+///
+/// assert_eq!("hello".parse::<Ticket>(), Err(TicketError::NotATicket));
+/// assert_eq!("basefs2abc".parse::<Ticket>(), Err(TicketError::OtherVersion));
+/// assert_eq!("basefs1abc".parse::<Ticket>(), Err(TicketError::Mistyped));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TicketError {

@@ -30,6 +30,21 @@ impl LinkId {
 }
 
 /// What happened outside. About a link that is gone, any input is in order and does nothing.
+///
+/// ```
+/// use basefs::id::{EntryId, NodeId};
+/// use basefs::node::{Input, LinkId, Node, NodeEvent, Output, Replica};
+/// use basefs::time::Timestamp;
+///
+/// let mut node = Node::new(Replica::new(EntryId::from_bytes([1; 32]), 7), [2; 32]);
+/// let (link, peer) = (LinkId::new(0), NodeId::from_bytes([3; 32]));
+/// node.handle(Timestamp::ZERO, Input::LinkUp { link, peer, dialed: true });
+/// let Some(Output::Event(NodeEvent::SyncStarted { session: 1, .. })) = node.poll_output() else {
+///     panic!("whoever dialled starts a session");
+/// };
+/// let Some(Output::Send { .. }) = node.poll_output() else { panic!("with a message") };
+/// assert!(node.next_send(link).is_some());
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Input {

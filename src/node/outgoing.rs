@@ -24,6 +24,7 @@ const _: () = {
 };
 
 /// Read access to what the host has stored for a node, durably: entries by number, blocks by id.
+/// `examples/sans_io.rs` implements it in a few lines.
 pub trait Archive {
     /// Why something could not be read.
     type Error;

@@ -45,6 +45,35 @@ impl Effects {
 }
 
 /// The state of one replica: what is in the log, what of it counts, and what it shows.
+///
+/// ```
+/// use basefs::entry::{Body, Payload};
+/// use basefs::id::{DirId, EntryId};
+/// use basefs::log::{Offered, Source};
+/// use basefs::node::{Effects, Replica};
+/// use basefs::time::WallTime;
+/// use basefs::wire::SecretKey;
+///
+/// let key = SecretKey::from_seed([7; 32]);
+/// let genesis = Body {
+///     dir: DirId::from_bytes([0; 32]),
+///     name: "example".into(),
+///     prev: vec![],
+///     cap: EntryId::from_bytes([0; 32]),
+///     key: key.public(),
+///     seq: 0,
+///     aprev: None,
+///     ts: WallTime::from_millis(0),
+///     payload: Payload::Genesis { roots: vec![key.public()], nonce: [1; 16] },
+/// }
+/// .sign(&key)?;
+///
+/// let mut replica = Replica::new(genesis.id(), 1);
+/// let mut effects = Effects::default();
+/// assert_eq!(replica.offer(genesis, Source::Local, &mut effects), Offered::Admitted);
+/// assert_eq!((replica.log().len(), effects.admitted.len()), (1, 1));
+/// # Ok::<(), basefs::entry::InvalidEntry>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Replica {
     log: Log,
@@ -144,6 +173,17 @@ impl core::error::Error for RestoreError {}
 
 /// Rebuilds a replica from its own store: no signature is checked and no conflict is decided
 /// again.
+///
+/// ```
+/// use basefs::id::EntryId;
+/// use basefs::node::Restore;
+/// use std::collections::BTreeSet;
+///
+/// let restore = Restore::new(EntryId::from_bytes([7; 32]), 1);
+/// let replica = restore.finish(&[], &BTreeSet::new(), &[])?;
+/// assert!(replica.log().is_empty());
+/// # Ok::<(), basefs::node::RestoreError>(())
+/// ```
 #[derive(Debug)]
 pub struct Restore {
     replica: Replica,
@@ -158,6 +198,10 @@ impl Restore {
 
     /// Takes the next entry, in the order of admission. It must come from this replica's own
     /// store, where only verified entries go.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError::Inadmissible`]: the store is damaged. What was restored so far is of no use.
     pub fn entry(&mut self, entry: SignedEntry) -> Result<(), RestoreError> {
         let id = entry.id();
         let offered = self.replica.log.offer(VerifiedEntry::from_own_store(entry), Source::Local);
@@ -170,6 +214,10 @@ impl Restore {
 
     /// Adds the stored facts: complete contents, cut entries, winners of forked slots; both by
     /// position in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError::Dangling`]: the store is damaged.
     pub fn finish(
         self,
         contents: &[Content],

@@ -1,4 +1,5 @@
-//! How a replica is laid out in the tables of a store.
+//! How a replica is laid out in the tables of a store. [The
+//! architecture](crate::manual::architecture) lists the tables with their keys and values.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -29,6 +30,22 @@ const CONTENT_KEY: usize = 32 + 8 + 1;
 /// # Errors
 ///
 /// The store is of a newer format, of another kind, or cannot be read.
+///
+/// ```
+/// use basefs::id::EntryId;
+/// use basefs::store::{Batch, Durability, MemoryStore, Store, layout};
+///
+/// let store = MemoryStore::new();
+/// assert_eq!(layout::hierarchy(&store)?, None);
+///
+/// let genesis = EntryId::from_bytes([7; 32]);
+/// let mut batch = Batch::new();
+/// layout::found(&mut batch, genesis);
+/// store.commit(&batch, Durability::Durable)?;
+/// assert_eq!(layout::hierarchy(&store)?, Some(genesis));
+/// assert_eq!(layout::load(&store, genesis, 1)?.log().len(), 0);
+/// # Ok::<(), basefs::store::StoreError>(())
+/// ```
 pub fn hierarchy(store: &dyn Store) -> Result<Option<EntryId>, StoreError> {
     let Some(format) = store.get(Table::Meta, FORMAT_KEY)? else {
         return match store.get(Table::Meta, HIERARCHY_KEY)? {

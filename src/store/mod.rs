@@ -25,6 +25,13 @@ pub use redb::{RedbOptions, RedbStore};
 pub const MAX_VALUE: usize = 1 << 30;
 
 /// The tables of a store. Keys are ordered bytewise within a table.
+///
+/// ```
+/// use basefs::store::Table;
+///
+/// assert_eq!(Table::ALL.len(), 7);
+/// assert_eq!(Table::Entries.name(), "entries");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Table {
@@ -40,7 +47,8 @@ pub enum Table {
     Contents,
     /// Block id to the bytes of the block.
     Blocks,
-    /// Contents that are wanted and not here yet.
+    /// Reserved for contents that are wanted and not here. Nothing is in it yet: which are wanted
+    /// is computed when a replica is opened.
     Wishes,
 }
 
@@ -71,6 +79,20 @@ impl Table {
 }
 
 /// When a commit survives a crash.
+///
+/// ```
+/// use basefs::store::{Batch, Durability, MemoryStore, Store, Table};
+///
+/// let store = MemoryStore::new();
+/// for n in 0..3u8 {
+///     let mut batch = Batch::new();
+///     batch.put(Table::Meta, vec![n], "");
+///     store.commit(&batch, Durability::Deferred)?;
+/// }
+/// store.flush()?;
+/// assert_eq!((store.stats().commits, store.stats().durable_commits), (3, 1));
+/// # Ok::<(), basefs::store::StoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// Before the commit returns.
@@ -81,6 +103,14 @@ pub enum Durability {
 }
 
 /// One change of one key.
+///
+/// ```
+/// use basefs::store::{Batch, Table};
+///
+/// let mut batch = Batch::new();
+/// batch.delete(Table::Meta, "a");
+/// assert_eq!(batch.changes()[0].value, None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The table it is in.
@@ -92,6 +122,19 @@ pub struct Change {
 }
 
 /// Changes that happen together or not at all; a later change of the same key wins.
+///
+/// ```
+/// use basefs::store::{Batch, Durability, MemoryStore, Store, Table};
+///
+/// let mut batch = Batch::new();
+/// batch.put(Table::Meta, "a", "1");
+/// batch.put(Table::Meta, "b", "2");
+/// batch.delete(Table::Meta, "a");
+/// let store = MemoryStore::new();
+/// store.commit(&batch, Durability::Durable)?;
+/// assert_eq!(store.get(Table::Meta, b"a")?, None);
+/// # Ok::<(), basefs::store::StoreError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     changes: Vec<Change>,
@@ -248,7 +291,7 @@ impl fmt::Display for StoreError {
 
 impl core::error::Error for StoreError {}
 
-/// Ordered tables with atomic batches.
+/// Ordered tables with atomic batches. `examples/custom_store.rs` implements one.
 ///
 /// A commit is all or nothing, also across a crash; commits become durable in the order they were
 /// made. Reading sees every commit that returned before, durable or not, and never waits for one
@@ -272,6 +315,24 @@ pub trait Store: fmt::Debug {
     /// # Errors
     ///
     /// As [`get`](Store::get); the pairs before the damaged one have been visited.
+    ///
+    /// ```
+    /// use basefs::store::{Batch, Durability, MemoryStore, Store, Table};
+    ///
+    /// let store = MemoryStore::new();
+    /// let mut batch = Batch::new();
+    /// for key in ["a", "b", "c"] {
+    ///     batch.put(Table::Meta, key, "");
+    /// }
+    /// store.commit(&batch, Durability::Durable)?;
+    /// let mut keys = Vec::new();
+    /// store.scan(Table::Meta, b"b", &mut |key, _value| {
+    ///     keys.push(key.to_vec());
+    ///     true
+    /// })?;
+    /// assert_eq!(keys, [b"b", b"c"]);
+    /// # Ok::<(), basefs::store::StoreError>(())
+    /// ```
     fn scan(
         &self,
         table: Table,

@@ -11,6 +11,13 @@ use super::Summary;
 use crate::id::EntryId;
 
 /// A random number of one side, used once.
+///
+/// ```
+/// use basefs::sync::Nonce;
+///
+/// let nonce = Nonce::from_bytes([7; 16]); // really: random
+/// assert_eq!(format!("{nonce:?}"), "Nonce(0707…)");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Nonce([u8; Nonce::LEN]);
 

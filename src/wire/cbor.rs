@@ -72,7 +72,7 @@ impl ciborium_io::Write for Compare<'_> {
     }
 }
 
-/// A cursor over canonical CBOR.
+/// A cursor over canonical CBOR. After an error its position means nothing: give the input up.
 ///
 /// ```
 /// use basefs::wire::cbor::Reader;
@@ -120,6 +120,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an unsigned integer.
+    ///
+    /// # Errors
+    ///
+    /// [`CborError::Truncated`] or [`CborError::NotCanonical`];
+    /// [`CborError::Unexpected`] if it is something else.
     pub fn uint(&mut self) -> Result<u64, CborError> {
         match self.head()? {
             Header::Positive(number) => Ok(number),
@@ -128,6 +133,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a byte string.
+    ///
+    /// # Errors
+    ///
+    /// As [`uint`](Self::uint).
     pub fn bytes(&mut self) -> Result<&'a [u8], CborError> {
         match self.head()? {
             Header::Bytes(Some(length)) => self.take(length),
@@ -136,11 +145,19 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a byte string of exactly `N` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`uint`](Self::uint); [`CborError::Length`] if it has another length.
     pub fn bytes_exact<const N: usize>(&mut self) -> Result<[u8; N], CborError> {
         self.bytes()?.try_into().map_err(|_| CborError::Length)
     }
 
     /// Reads a text string.
+    ///
+    /// # Errors
+    ///
+    /// As [`uint`](Self::uint); [`CborError::NotUtf8`].
     pub fn text(&mut self) -> Result<&'a str, CborError> {
         match self.head()? {
             Header::Text(Some(length)) => {
@@ -151,6 +168,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the head of an array whose length must lie in `lengths`.
+    ///
+    /// # Errors
+    ///
+    /// As [`uint`](Self::uint); [`CborError::Length`] if the length is not among them.
     pub fn array(&mut self, lengths: core::ops::RangeInclusive<usize>) -> Result<usize, CborError> {
         match self.head()? {
             Header::Array(Some(length)) if lengths.contains(&length) => Ok(length),
@@ -160,6 +181,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads `null` if it comes next; says whether it did.
+    ///
+    /// # Errors
+    ///
+    /// [`CborError::Truncated`] or [`CborError::NotCanonical`].
     pub fn null(&mut self) -> Result<bool, CborError> {
         let before = self.rest;
         if self.head()? == Header::Simple(simple::NULL) {
@@ -170,6 +195,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Ends the reading: nothing may be left.
+    ///
+    /// # Errors
+    ///
+    /// [`CborError::Trailing`] if something is.
     pub fn finish(self) -> Result<(), CborError> {
         if self.rest.is_empty() { Ok(()) } else { Err(CborError::Trailing) }
     }
@@ -178,6 +207,17 @@ impl<'a> Reader<'a> {
 /// Checks that `bytes` is one canonical value of the subset, arrays nested at most `depth` deep.
 ///
 /// Iterative: what is nested deeply costs no stack.
+///
+/// # Errors
+///
+/// The first thing that is wrong, in the order of the bytes.
+///
+/// ```
+/// use basefs::wire::cbor::{CborError, check};
+///
+/// assert_eq!(check(&[0x81, 0x01], 1), Ok(()));
+/// assert_eq!(check(&[0x81, 0x18, 0x01], 1), Err(CborError::NotCanonical), "1 has a shorter form");
+/// ```
 // rule: ENTRY-1
 pub fn check(bytes: &[u8], depth: usize) -> Result<(), CborError> {
     let mut reader = Reader::new(bytes);

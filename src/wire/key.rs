@@ -60,6 +60,19 @@ impl fmt::Debug for SecretKey {
 /// Verifies one signature strictly: canonical key, no small order, no cofactor.
 ///
 /// `verify_strict` leaves one case open: it accepts a key whose y coordinate is not reduced.
+///
+/// # Errors
+///
+/// [`SignatureError`] if the signature does not hold; it does not say why.
+///
+/// ```
+/// use basefs::wire::{SecretKey, key};
+///
+/// let secret = SecretKey::from_seed([7; 32]);
+/// let signature = secret.sign(b"hello");
+/// assert!(key::verify(&secret.public(), b"hello", &signature).is_ok());
+/// assert!(key::verify(&secret.public(), b"hullo", &signature).is_err());
+/// ```
 // rule: SIG-1
 pub fn verify(key: &PublicKey, message: &[u8], signature: &[u8; 64]) -> Result<(), SignatureError> {
     if !is_reduced(key.as_bytes()) {

@@ -54,6 +54,19 @@ pub trait Host: Archive<Error: fmt::Display + Send> + Send + Sync + 'static {
 }
 
 /// Starts to run a node.
+///
+/// ```
+/// use basefs::Fs;
+/// use basefs::net::memory::MemoryNetwork;
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// // `Fs::serve_on` calls it with the replica as host.
+/// let (fs, network) = (Fs::in_memory()?, MemoryNetwork::new());
+/// let node = fs.serve_on(network.bind("10.0.0.1:1".parse()?, fs.node())?)?;
+/// assert!(node.peers().is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Driver;
 

@@ -90,6 +90,17 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
 }
 
 /// The files of one directory of the operating system.
+///
+/// ```
+/// use std::sync::Arc;
+/// use basefs::store::redb::{Disk, OsDisk};
+/// use basefs::store::{RedbOptions, RedbStore};
+///
+/// let dir = tempfile::tempdir()?;
+/// let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir.path())?);
+/// let _store = RedbStore::open_on(disk, RedbOptions::default())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct OsDisk {
     root: PathBuf,
