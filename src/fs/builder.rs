@@ -67,7 +67,8 @@ impl Builder {
         self
     }
 
-    /// Writes as this author. The key is not stored: give it again when opening again.
+    /// Writes as this author. The key is not stored: give it again when opening again. The author
+    /// of a new hierarchy becomes its root key.
     pub fn key(mut self, author: SecretKey) -> Self {
         self.author = Some(author);
         self
@@ -85,7 +86,8 @@ impl Builder {
         self
     }
 
-    /// When writes survive a crash: before they return (the default), or within half a second.
+    /// When writes survive a crash: before they return (the default), or within half a second; see
+    /// [`Fs::with_durability`].
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
