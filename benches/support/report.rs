@@ -3,6 +3,9 @@
 //! Every figure stands beside what it is compared with, measured in the same run: absolute times
 //! drift by a factor of ten on a shared machine, ratios stay.
 
+// Compiled into each bench, and none uses all of it.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;

@@ -117,15 +117,17 @@ impl Builder {
         {
             return Err(OpenError::OtherHierarchy);
         }
+        let seed = keyfile::random()?;
+        // Before any file is touched: a store that does not load leaves everything as it was.
+        let loaded = held.map(|held| layout::load(&*store, held, table_seed(&seed))).transpose()?;
         let given = self.secret.take();
         let identity = Identity {
             author: self.secret_key(self.author.clone(), AUTHOR_KEY_FILE)?,
             node: self.secret_key(self.node_key.clone(), NODE_KEY_FILE)?,
             secret: self.read_secret(given, held.is_some() && is_own_store)?,
         };
-        let seed = keyfile::random()?;
-        let replica = match (held, self.hierarchy) {
-            (Some(hierarchy), _) => layout::load(&*store, hierarchy, table_seed(&seed))?,
+        let replica = match (loaded, self.hierarchy) {
+            (Some(replica), _) => replica,
             (None, Some(hierarchy)) => join(&store, hierarchy, table_seed(&seed))?,
             (None, None) => self.found(&store, &identity.author, table_seed(&seed))?,
         };

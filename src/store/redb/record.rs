@@ -7,6 +7,8 @@
 use std::format;
 use std::vec::Vec;
 
+use twox_hash::XxHash3_64;
+
 use crate::store::StoreError;
 
 const INLINE: u8 = 0;
@@ -95,23 +97,18 @@ impl Location {
 
 /// The checksum of a block in a pack.
 pub(super) fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
-    truncated(&blake3::hash(bytes))
-}
-
-fn record_checksum(kind: u8, key: &[u8], payload: &[u8]) -> [u8; CHECKSUM] {
-    let mut hasher = blake3::Hasher::new();
-    // The length keeps a byte from wandering between key and value unnoticed.
-    hasher.update(&(key.len() as u64).to_be_bytes());
-    hasher.update(key);
-    hasher.update(&[kind]);
-    hasher.update(payload);
-    truncated(&hasher.finalize())
-}
-
-fn truncated(hash: &blake3::Hash) -> [u8; CHECKSUM] {
     let mut out = [0; CHECKSUM];
-    out.copy_from_slice(&hash.as_bytes()[..CHECKSUM]);
+    out.copy_from_slice(&blake3::hash(bytes).as_bytes()[..CHECKSUM]);
     out
+}
+
+/// The checksum of a record. Every read computes it, so it is XXH3, which takes a tenth of the
+/// time of a cryptographic hash: it is there against disks. Whoever can write to the file can
+/// compute any checksum.
+fn record_checksum(kind: u8, key: &[u8], payload: &[u8]) -> [u8; CHECKSUM] {
+    // As the seed, key and kind cannot trade bytes with the payload unnoticed.
+    let seed = XxHash3_64::oneshot_with_seed(u64::from(kind), key);
+    XxHash3_64::oneshot_with_seed(seed, payload).to_be_bytes()
 }
 
 #[cfg(test)]
