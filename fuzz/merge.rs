@@ -39,6 +39,8 @@ struct Operation {
     name: &'static str,
     /// Whether every tip is closed, or the winner alone built on.
     closes: bool,
+    /// Builds on nothing, as if the author had not looked: a fork with itself.
+    is_blind: bool,
 }
 
 fn operation(bytes: &[u8; 3]) -> Operation {
@@ -62,6 +64,7 @@ fn operation(bytes: &[u8; 3]) -> Operation {
         below: place & 1 == 1,
         name: ["a", "b", "c", "d"][usize::from(place >> 1) % 4],
         closes: place & 0x80 != 0,
+        is_blind: place & 0x70 == 0x70,
     }
 }
 
@@ -116,6 +119,7 @@ impl World {
             below: false,
             name: "a",
             closes: false,
+            is_blind: false,
         };
         (1..AUTHORS).for_each(|other| world.apply(&step(Action::Grant, 0, other)));
         (1..AUTHORS).for_each(|author| world.apply(&step(Action::Hear, author, 0)));
@@ -150,8 +154,8 @@ impl World {
         let head = cap.and_then(|cap| authority.chain_head(cap));
         let slot = log.child(dir, operation.name);
         let mut tips = slot.map(|slot| view.tips(log, authority, slot)).unwrap_or_default();
-        let winner = slot.and_then(|slot| view.winner(slot));
-        tips.retain(|tip| Some(*tip) != winner && operation.closes);
+        let winner = slot.and_then(|slot| view.winner(slot)).filter(|_| !operation.is_blind);
+        tips.retain(|tip| Some(*tip) != winner && operation.closes && !operation.is_blind);
         let mut prev: Vec<EntryId> = tips.into_iter().map(|no| log.id(no)).collect();
         prev.sort_unstable();
         prev.truncate(7);

@@ -6,6 +6,7 @@ use std::thread;
 use parking_lot::Mutex;
 
 use crate::entry::{InvalidEntry, SignedEntry, VerifiedEntry};
+use crate::wire::key::Verifier;
 
 /// Entries that a thread takes at a time: about 1 ms of work, so that threads end together and
 /// hardly ever meet at the queue.
@@ -32,7 +33,8 @@ struct Job {
 /// ```
 pub fn verify_all(entries: Vec<SignedEntry>) -> Vec<Result<VerifiedEntry, InvalidEntry>> {
     if entries.len() < MIN_PARALLEL {
-        return entries.into_iter().map(SignedEntry::verify).collect();
+        let mut verifier = Verifier::new();
+        return entries.into_iter().map(|entry| entry.verify_with(&mut verifier)).collect();
     }
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(entries.len() / STEP);
@@ -58,10 +60,11 @@ fn verify_on(threads: usize, entries: Vec<SignedEntry>) -> Vec<Verdict> {
 }
 
 fn work<'a>(queue: &Mutex<impl Iterator<Item = &'a mut [Job]>>) {
+    let mut verifier = Verifier::new();
     loop {
         let Some(jobs) = queue.lock().next() else { return };
         for job in jobs {
-            job.verdict = job.entry.take().map(SignedEntry::verify);
+            job.verdict = job.entry.take().map(|entry| entry.verify_with(&mut verifier));
         }
     }
 }

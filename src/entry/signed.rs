@@ -10,7 +10,7 @@ use crate::entry::rule::{InvalidEntry, Rule};
 use crate::id::EntryId;
 use crate::limits::MAX_ENTRY;
 use crate::wire::cbor::{Reader, Writer};
-use crate::wire::key::{SecretKey, verify};
+use crate::wire::key::{SecretKey, Verifier};
 
 /// What signatures are made over, before the encoded body: no signature of a body can be mistaken
 /// for one of anything else.
@@ -48,8 +48,19 @@ impl SignedEntry {
     /// [`Rule::Sig1`] if it does not hold.
     // rule: SIG-1
     pub fn verify(self) -> Result<VerifiedEntry, InvalidEntry> {
+        self.verify_with(&mut Verifier::new())
+    }
+
+    /// Checks the signature with a verifier that remembers keys: for many entries.
+    ///
+    /// # Errors
+    ///
+    /// [`Rule::Sig1`] if it does not hold.
+    // rule: SIG-1
+    pub fn verify_with(self, verifier: &mut Verifier) -> Result<VerifiedEntry, InvalidEntry> {
         let (signed, signature) = self.signed_parts();
-        verify(&self.body.key, &signed, &signature)
+        verifier
+            .verify(&self.body.key, &signed, &signature)
             .map_err(|_| InvalidEntry::new(Rule::Sig1, "the signature does not hold"))?;
         Ok(VerifiedEntry(self))
     }

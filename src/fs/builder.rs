@@ -67,7 +67,8 @@ impl Builder {
         self
     }
 
-    /// Writes as this author. The key is not stored: give it again when opening again.
+    /// Writes as this author. The key is not stored: give it again when opening again. The author
+    /// of a new hierarchy becomes its root key.
     pub fn key(mut self, author: SecretKey) -> Self {
         self.author = Some(author);
         self
@@ -85,7 +86,8 @@ impl Builder {
         self
     }
 
-    /// When writes survive a crash: before they return (the default), or within half a second.
+    /// When writes survive a crash: before they return (the default), or within half a second; see
+    /// [`Fs::with_durability`].
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
@@ -115,15 +117,17 @@ impl Builder {
         {
             return Err(OpenError::OtherHierarchy);
         }
+        let seed = keyfile::random()?;
+        // Before any file is touched: a store that does not load leaves everything as it was.
+        let loaded = held.map(|held| layout::load(&*store, held, table_seed(&seed))).transpose()?;
         let given = self.secret.take();
         let identity = Identity {
             author: self.secret_key(self.author.clone(), AUTHOR_KEY_FILE)?,
             node: self.secret_key(self.node_key.clone(), NODE_KEY_FILE)?,
             secret: self.read_secret(given, held.is_some() && is_own_store)?,
         };
-        let seed = keyfile::random()?;
-        let replica = match (held, self.hierarchy) {
-            (Some(hierarchy), _) => layout::load(&*store, hierarchy, table_seed(&seed))?,
+        let replica = match (loaded, self.hierarchy) {
+            (Some(replica), _) => replica,
             (None, Some(hierarchy)) => join(&store, hierarchy, table_seed(&seed))?,
             (None, None) => self.found(&store, &identity.author, table_seed(&seed))?,
         };

@@ -21,7 +21,6 @@ use crate::log::{EntryNo, Offered};
 use crate::node::{Effects, Node};
 use crate::store::{Batch, Durability, Store, StoreError, StoreStats, layout};
 use crate::time::WallTime;
-use crate::view::SlotChange;
 
 /// A store that handles can share between threads.
 pub(super) type SharedStore = Arc<dyn Store + Send + Sync>;
@@ -37,13 +36,11 @@ pub(super) struct Ticket(u64);
 /// What was taken in and is not durable yet.
 #[derive(Default)]
 struct Pending {
-    batch: Batch,
+    queue: Vec<(Ticket, Effects)>,
+    /// Length of the entries and blocks in the queue.
     bytes: usize,
-    slots: Vec<(Ticket, SlotChange)>,
     /// What readers need of it before the store has it.
     unstored: Unstored,
-    /// Of the effects taken last.
-    mark: u64,
     /// The last ticket given out, and the last that is durable.
     given: u64,
     durable: u64,
@@ -141,18 +138,12 @@ impl Engine {
         }
         let effects = node.take_effects();
         let mut pending = self.pending.lock();
-        let mut batch = Batch::new();
-        for (id, bytes) in &effects.blocks {
-            layout::record_block(&mut batch, id, bytes.clone());
-        }
-        layout::record(&mut batch, &effects);
-        pending.bytes += batch.bytes();
-        pending.batch.append(batch);
         pending.given += 1;
         let ticket = Ticket(pending.given);
-        pending.mark = effects.mark;
-        pending.slots.extend(effects.slots.iter().map(|change| (ticket, *change)));
+        pending.bytes += effects.admitted.iter().map(|entry| entry.bytes().len()).sum::<usize>();
+        pending.bytes += effects.blocks.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
         pending.unstored.add(ticket, &effects);
+        pending.queue.push((ticket, effects));
         (result, ticket)
     }
 
@@ -241,14 +232,13 @@ impl Engine {
                 continue;
             }
             pending.is_committing = true;
-            let batch = core::mem::take(&mut pending.batch);
-            let slots = core::mem::take(&mut pending.slots);
-            let (given, mark) = (pending.given, pending.mark);
+            let queue = core::mem::take(&mut pending.queue);
+            let given = pending.given;
             pending.bytes = 0;
             drop(pending);
-            let outcome = self.commit_batch(&batch);
+            let outcome = self.commit_batch(&queue);
             if outcome.is_ok() {
-                self.published(mark, &slots);
+                self.published(&queue);
             }
             pending = self.pending.lock();
             pending.is_committing = false;
@@ -264,15 +254,21 @@ impl Engine {
     }
 
     /// A store that panics has failed: those who wait must not wait for ever.
-    fn commit_batch(&self, batch: &Batch) -> Result<(), StoreError> {
-        let commit = || self.store.commit(batch, Durability::Durable);
+    fn commit_batch(&self, queue: &[(Ticket, Effects)]) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        for (_, effects) in queue {
+            layout::record(&mut batch, effects);
+        }
+        let commit = || self.store.commit(&batch, Durability::Durable);
         catch_unwind(AssertUnwindSafe(commit)).unwrap_or(Err(StoreError::Poisoned))
     }
 
     /// What is durable may leave the node, and watchers hear of it.
-    fn published(&self, mark: u64, slots: &[(Ticket, SlotChange)]) {
-        self.node.write().stored(mark);
-        self.watchers.publish(slots, self);
+    fn published(&self, queue: &[(Ticket, Effects)]) {
+        if let Some((_, last)) = queue.last() {
+            self.node.write().stored(last.mark);
+        }
+        self.watchers.publish(queue, self);
         #[cfg(feature = "quic")]
         self.wake.notify_one();
     }

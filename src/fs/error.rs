@@ -14,6 +14,19 @@ use crate::id::{BlockId, PublicKey};
 use crate::store::StoreError;
 
 /// Why a hierarchy could not be opened.
+///
+/// ```
+/// use basefs::store::StoreError;
+/// use basefs::{Fs, OpenError};
+///
+/// let dir = tempfile::tempdir()?;
+/// let _open = Fs::open(dir.path())?;
+/// let Err(OpenError::Store(StoreError::Locked { holder })) = Fs::open(dir.path()) else {
+///     panic!("it is open already");
+/// };
+/// println!("held by {holder}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -75,6 +88,16 @@ impl From<StoreError> for OpenError {
 }
 
 /// Why something could not be read. Reading never changes anything.
+///
+/// ```
+/// use basefs::{Fs, ReadError};
+///
+/// let fs = Fs::in_memory()?;
+/// fs.create_dir_all("/etc")?;
+/// assert!(matches!(fs.read("/etc"), Err(ReadError::IsADirectory { .. })));
+/// assert!(matches!(fs.read("/etc/hosts"), Err(ReadError::NotFound { .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -107,7 +130,8 @@ pub enum ReadError {
         /// The path.
         path: String,
     },
-    /// The content, or a part of it, is not on this replica.
+    /// The content, or a part of it, is not on this replica. A version shows only once all of its
+    /// content is here, so this store has lost a block.
     NotHere {
         /// The path.
         path: String,
@@ -163,12 +187,29 @@ impl From<StoreError> for ReadError {
 
 /// Why something could not be written. Except where the store failed, nothing was, not even a part
 /// of a batch.
+///
+/// ```
+/// use basefs::{Fs, WriteError};
+///
+/// let fs = Fs::in_memory()?;
+/// let stranger = basefs::wire::SecretKey::from_seed([7; 32]);
+/// # #[cfg(feature = "quic")] {
+/// let other = Fs::builder().join(&fs.ticket(vec![])).key(stranger).open()?;
+/// assert_eq!(other.write("/motd", "hello"), Err(WriteError::NotSynced));
+/// for entry in fs.export() {
+///     other.admit(&entry?)?;
+/// }
+/// assert!(matches!(other.write("/motd", "hello"), Err(WriteError::Denied { .. })));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteError {
     /// The text is not a path.
     Path(PathError),
-    /// The author's key has no capability that covers this.
+    /// The author's key has no capability that covers this: somebody with the right to grant here
+    /// has to grant it.
     Denied {
         /// The path.
         path: String,

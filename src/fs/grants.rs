@@ -11,6 +11,16 @@ use crate::id::{EntryId, PublicKey};
 use crate::log::{CapNo, EntryNo, Rank};
 
 /// A capability of a key.
+///
+/// ```
+/// use basefs::entry::Rights;
+///
+/// let fs = basefs::Fs::in_memory()?;
+/// let root = &fs.keys()?[0];
+/// assert_eq!((root.key, root.rights), (fs.author(), Rights::All));
+/// assert_eq!((root.path.as_deref(), root.is_live), (Some("/"), true));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyInfo {

@@ -15,6 +15,15 @@ use crate::time::WallTime;
 use crate::view::{Decided, NodeKind, Status};
 
 /// One version of a path.
+///
+/// ```
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/motd", "hello")?;
+/// let version = &fs.versions("/motd")?[0];
+/// assert_eq!((version.author, version.size), (fs.author(), Some(5)));
+/// println!("{version}"); // id, action, author, rank, size
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Version {
@@ -45,7 +54,7 @@ pub struct Loser {
 
 /// Why a path shows what it shows.
 ///
-/// Printed, it is a few lines for people.
+/// Printed, it is a few lines for people. [The guide](crate::manual::guide) shows one of a conflict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explanation {

@@ -104,6 +104,17 @@ impl Fs {
     /// # Errors
     ///
     /// See [`OpenError`]; what was there before is as it was.
+    ///
+    /// ```
+    /// use basefs::Fs;
+    ///
+    /// # let (here, there) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    /// let fs = Fs::open(here.path())?;
+    /// let ticket = fs.ticket(vec![]).to_string(); // that of `Serving::ticket` says where to connect to
+    /// let other = Fs::join(there.path(), &ticket.parse()?)?;
+    /// assert_eq!(other.hierarchy(), fs.hierarchy());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(all(feature = "redb", feature = "quic"))]
     pub fn join(dir: impl AsRef<Path>, ticket: &crate::net::Ticket) -> Result<Self, OpenError> {
         Self::builder().dir(dir).join(ticket).open()
@@ -154,11 +165,12 @@ impl Fs {
         Self { durability, ..self.clone() }
     }
 
-    /// Reads a whole file. Symbolic links are not followed.
+    /// Reads a whole file: the winning version, of those whose content is all here.
     ///
     /// # Errors
     ///
-    /// See [`ReadError`]; [`NotHere`](ReadError::NotHere) means that the content is still to come.
+    /// See [`ReadError`]. A symbolic link is one, [`IsASymlink`](ReadError::IsASymlink), for links
+    /// are not followed.
     pub fn read(&self, path: impl AsRef<str>) -> Result<Bytes, ReadError> {
         self.engine.read_file(path.as_ref())
     }
@@ -168,6 +180,13 @@ impl Fs {
     /// # Errors
     ///
     /// Nothing is there, or something else.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.symlink("../etc", "/conf")?;
+    /// assert_eq!(fs.read_link("/conf")?, "../etc");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read_link(&self, path: impl AsRef<str>) -> Result<String, ReadError> {
         self.engine.read_link(path.as_ref())
     }
@@ -177,6 +196,14 @@ impl Fs {
     /// # Errors
     ///
     /// Nothing is there, or not a directory.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/etc/hosts", "")?;
+    /// let names: Vec<String> = fs.read_dir("/etc")?.iter().map(|e| e.name().to_owned()).collect();
+    /// assert_eq!(names, ["hosts"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read_dir(&self, path: impl AsRef<str>) -> Result<Vec<DirEntry>, ReadError> {
         self.engine.read_dir(path.as_ref())
     }
@@ -186,6 +213,14 @@ impl Fs {
     /// # Errors
     ///
     /// Nothing is there.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let version = fs.write("/motd", "hello")?;
+    /// let about = fs.metadata("/motd")?;
+    /// assert_eq!((about.is_file(), about.len(), about.version()), (true, 5, Some(version)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn metadata(&self, path: impl AsRef<str>) -> Result<Metadata, ReadError> {
         self.engine.metadata(path.as_ref())
     }
@@ -218,7 +253,14 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// See [`WriteError`]; nothing was written then.
+    /// See [`WriteError`]; nothing was written then, unless the store failed.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let version = fs.write("/users/ana/info", "Ana, Barcelona")?;
+    /// assert_eq!(fs.versions("/users/ana/info")?[0].id, version);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write(
         &self,
         path: impl AsRef<str>,
@@ -231,11 +273,11 @@ impl Fs {
         self.plan(|plan| plan.write(path.as_ref(), content, None))
     }
 
-    /// Says whether a file is a program.
+    /// Says whether a file is a program: a new version with the same content.
     ///
     /// # Errors
     ///
-    /// See [`WriteError`]; nothing was written then.
+    /// See [`WriteError`]; nothing was written then, unless the store failed.
     pub fn set_executable(
         &self,
         path: impl AsRef<str>,
@@ -249,7 +291,7 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// See [`WriteError`]; nothing was written then.
+    /// See [`WriteError`]; nothing was written then, unless the store failed.
     pub fn symlink(
         &self,
         target: impl AsRef<str>,
@@ -262,7 +304,7 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// See [`WriteError`]; nothing was written then.
+    /// See [`WriteError`]; nothing was written then, unless the store failed.
     pub fn create_dir_all(&self, path: impl AsRef<str>) -> Result<(), WriteError> {
         self.plan(|plan| plan.create_dir_all(path.as_ref()))
     }
@@ -271,7 +313,16 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// See [`WriteError`]; nothing was written then.
+    /// See [`WriteError`]; nothing was written then, unless the store failed.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/tmp/x", "1")?;
+    /// assert!(fs.remove("/tmp").is_err(), "it is not empty");
+    /// fs.remove("/tmp/x")?;
+    /// fs.remove("/tmp")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove(&self, path: impl AsRef<str>) -> Result<EntryId, WriteError> {
         self.plan(|plan| plan.remove(path.as_ref(), false))
     }
@@ -280,7 +331,7 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// See [`WriteError`]; nothing was written then.
+    /// See [`WriteError`]; nothing was written then, unless the store failed.
     pub fn remove_all(&self, path: impl AsRef<str>) -> Result<EntryId, WriteError> {
         self.plan(|plan| plan.remove(path.as_ref(), true))
     }
@@ -315,6 +366,17 @@ impl Fs {
     /// # Errors
     ///
     /// As for [`grant`](Self::grant).
+    ///
+    /// ```
+    /// use basefs::entry::Rights;
+    /// use basefs::wire::SecretKey;
+    ///
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let admin = SecretKey::from_seed([7; 32]);
+    /// fs.grant_with("/", admin.public(), Rights::All, "ana's laptop")?;
+    /// assert_eq!(fs.keys()?[1].label, "ana's laptop");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn grant_with(
         &self,
         path: impl AsRef<str>,
@@ -339,6 +401,17 @@ impl Fs {
     /// # Errors
     ///
     /// Nothing was ever there, or the directory is not shown.
+    ///
+    /// ```
+    /// use basefs::view::Status;
+    ///
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// fs.remove("/motd")?;
+    /// let statuses: Vec<Status> = fs.versions("/motd")?.iter().map(|v| v.status).collect();
+    /// assert_eq!(statuses, [Status::Current, Status::Superseded], "a deletion is a version too");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn versions(&self, path: impl AsRef<str>) -> Result<Vec<Version>, ReadError> {
         self.engine.versions(path.as_ref())
     }
@@ -348,6 +421,15 @@ impl Fs {
     /// # Errors
     ///
     /// Nothing was ever there, or the directory is not shown.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// let why = fs.explain("/motd")?;
+    /// assert!(why.losers.is_empty());
+    /// assert!(why.to_string().starts_with("/motd: "));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn explain(&self, path: impl AsRef<str>) -> Result<Explanation, ReadError> {
         self.engine.explain(path.as_ref())
     }
@@ -409,6 +491,22 @@ impl Fs {
     /// # Errors
     ///
     /// The bytes are no valid entry, or the store failed.
+    ///
+    /// ```
+    /// use basefs::Fs;
+    /// use basefs::log::Offered;
+    ///
+    /// let fs = Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// # #[cfg(feature = "quic")] {
+    /// let other = Fs::builder().join(&fs.ticket(vec![])).open()?;
+    /// for entry in fs.export() {
+    ///     assert_eq!(other.admit(&entry?)?, Offered::Admitted);
+    /// }
+    /// assert_eq!(other.read("/motd")?, "hello");
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn admit(&self, entry: &[u8]) -> Result<Offered, WriteError> {
         self.engine.check()?;
         let entry = SignedEntry::decode(entry)?.verify()?;

@@ -7,6 +7,16 @@ use core::fmt;
 use crate::entry::check_name;
 
 /// A text that is no path of a hierarchy. Nothing was read or written.
+///
+/// ```
+/// use basefs::{Fs, ReadError};
+///
+/// let fs = Fs::in_memory()?;
+/// assert_eq!(fs.read_dir("/")?, fs.read_dir("")?, "slashes at the ends mean nothing");
+/// let Err(ReadError::Path(error)) = fs.read("/a/../b") else { panic!("`..` is no name") };
+/// assert_eq!(error.path, "/a/../b");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathError {
     /// The text.

@@ -19,6 +19,16 @@ use crate::store::StoreError;
 use crate::view::{Node, NodeKind};
 
 /// What is at a path.
+///
+/// ```
+/// use basefs::fs::FileType;
+///
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.symlink("etc", "/conf")?;
+/// let link = FileType::Symlink { target: "etc".into() };
+/// assert_eq!(fs.metadata("/conf")?.file_type(), &link);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileType {
@@ -89,13 +99,23 @@ impl Metadata {
         self.version
     }
 
-    /// Whether all of its content is on this replica.
+    /// Whether all of its content is on this replica. So it is for every version that shows; older
+    /// versions of the path and those that wait for content are not asked about here.
     pub fn is_here(&self) -> bool {
         self.is_here
     }
 }
 
 /// A name in a directory.
+///
+/// ```
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/etc/hosts", "")?;
+/// let entry = &fs.read_dir("/etc")?[0];
+/// assert_eq!((entry.name(), entry.path()), ("hosts", "/etc/hosts"));
+/// assert!(entry.metadata().is_file());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirEntry {
     path: String,
@@ -347,7 +367,8 @@ fn read_error(names: &[&str], error: block::ReadError<StoreError>) -> ReadError 
 /// Everything below a directory, parents before children, in the order of names.
 ///
 /// Directories are listed one at a time while iterating: a change made meanwhile may or may not be
-/// seen, and what is gone when its turn comes is left out.
+/// seen, and what is gone when its turn comes is left out. It keeps the replica open, like a
+/// handle.
 #[derive(Debug)]
 pub struct Walk {
     pub(super) engine: Arc<Engine>,

@@ -114,6 +114,18 @@ impl Fs {
     /// # Errors
     ///
     /// The store failed.
+    ///
+    /// ```
+    /// use basefs::Fs;
+    /// use basefs::net::memory::MemoryNetwork;
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let (fs, network) = (Fs::in_memory()?, MemoryNetwork::new());
+    /// let node = fs.serve_on(network.bind("10.0.0.1:1".parse()?, fs.node())?)?;
+    /// node.shutdown().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn serve_on<T: Transport>(&self, transport: T) -> Result<Serving, ServeError> {
         let access =
             Access::Secret { current: self.identity.secret.clone(), also_accepted: Vec::new() };
@@ -150,6 +162,21 @@ pub(super) fn remember_peers(store: &dyn Store, ticket: &Ticket) -> Result<(), S
 
 /// A replica that is on the network. Dropping it takes it off, without waiting for what is under
 /// way; the [`Fs`] stays usable.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let mut config = basefs::net::QuicConfig::default();
+/// # config.listen = "127.0.0.1:0".parse()?;
+/// let fs = basefs::Fs::in_memory()?;
+/// let node = fs.serve(config).await?;
+/// assert_eq!(node.ticket().peers(), [node.address()]);
+/// for peer in node.peers() {
+///     println!("{}: {:?}", peer.node, peer.error);
+/// }
+/// node.shutdown().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Serving {
     fs: Fs,

@@ -18,7 +18,7 @@ use crate::fs::path::{join, parse};
 use crate::fs::read::{DirEntry, list_subtree};
 use crate::id::{EntryId, PublicKey};
 use crate::log::{EntryNo, Log, Value};
-use crate::node::Replica;
+use crate::node::{Effects, Replica};
 use crate::view::SlotChange;
 
 /// Events that wait for a slow consumer; beyond that they become one
@@ -26,6 +26,16 @@ use crate::view::SlotChange;
 pub const MAX_WAITING_EVENTS: usize = 65_536;
 
 /// Where a watch starts.
+///
+/// ```
+/// use std::time::Duration;
+/// use basefs::{Fs, WatchEvent, WatchFrom};
+///
+/// let fs = Fs::in_memory()?;
+/// let watch = fs.watch("/", WatchFrom::Snapshot)?;
+/// assert_eq!(watch.next_blocking(Duration::ZERO), Some(WatchEvent::SnapshotEnd), "it is empty");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WatchFrom {
@@ -42,15 +52,34 @@ pub enum WatchFrom {
 pub enum ChangeKind {
     /// It is there: part of a snapshot.
     Present,
-    /// It was not there before.
+    /// It was not there before. If it is a directory, what is below may have come with it, and is
+    /// not told of path by path: list it.
     Created,
-    /// It shows something else than before.
+    /// It shows another version than before, whose content may be the same.
     Modified,
     /// It is not there any more, nor is anything below it.
     Removed,
 }
 
 /// A change of one path.
+///
+/// ```
+/// use std::time::Duration;
+/// use basefs::fs::ChangeKind;
+/// use basefs::{Fs, WatchEvent, WatchFrom};
+///
+/// let fs = Fs::in_memory()?;
+/// let old = fs.write("/motd", "hello")?;
+/// let watch = fs.watch("/motd", WatchFrom::Now)?;
+/// let new = fs.write("/motd", "good morning")?;
+/// let Some(WatchEvent::Change(change)) = watch.next_blocking(Duration::from_secs(1)) else {
+///     panic!("a change was expected");
+/// };
+/// assert_eq!(change.kind, ChangeKind::Modified);
+/// assert_eq!((change.before, change.after), (Some(old), Some(new)));
+/// assert_eq!(change.author, Some(fs.author()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathChange {
@@ -62,7 +91,7 @@ pub struct PathChange {
     pub before: Option<EntryId>,
     /// The version now, if there is one.
     pub after: Option<EntryId>,
-    /// Who wrote the version now.
+    /// Who wrote the version now, or removed what was there.
     pub author: Option<PublicKey>,
 }
 
@@ -122,17 +151,20 @@ impl Watchers {
     }
 
     /// Tells every watch what concerns it. Costs nothing while nobody watches.
-    pub(super) fn publish(&self, slots: &[(Ticket, SlotChange)], engine: &Engine) {
+    pub(super) fn publish(&self, queue: &[(Ticket, Effects)], engine: &Engine) {
         if self.list.lock().1.is_empty() {
             return;
         }
         // Described before the list is locked: whoever registers holds the state and then the list.
         let changes: Vec<(Ticket, Vec<Arc<str>>, PathChange)> = engine.read(|node| {
-            let describe = |(ticket, change): &(Ticket, SlotChange)| {
+            let slots = queue.iter().flat_map(|(ticket, effects)| {
+                effects.slots.iter().map(move |change| (*ticket, change))
+            });
+            let describe = |(ticket, change)| {
                 let (names, change) = describe(node.replica(), change)?;
-                Some((*ticket, names, change))
+                Some((ticket, names, change))
             };
-            slots.iter().filter_map(describe).collect()
+            slots.filter_map(describe).collect()
         });
         let list = self.list.lock();
         for watcher in list.1.values() {
@@ -204,7 +236,23 @@ impl Queue {
 /// A stream of the changes in a subtree.
 ///
 /// Use it as a [`Stream`] with any executor, or with [`next_blocking`](Self::next_blocking)
-/// without one. Dropping it ends the watch.
+/// without one. It never ends by itself; dropping it ends the watch. It keeps the replica open,
+/// like a handle.
+///
+/// ```
+/// use std::future::poll_fn;
+/// use std::pin::Pin;
+/// use basefs::{Fs, WatchFrom};
+/// use futures_core::Stream;
+///
+/// let fs = Fs::in_memory()?;
+/// let mut watch = fs.watch("/", WatchFrom::Snapshot)?;
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let event = poll_fn(|context| Pin::new(&mut watch).poll_next(context)).await;
+/// assert!(event.is_some());
+/// # });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Watch {
     engine: Arc<Engine>,

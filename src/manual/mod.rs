@@ -3,16 +3,34 @@
 //! There is no code here. The manual stands in the crate so that it is versioned, linked and
 //! tested with the code that it describes.
 //!
+//! - [`guide`]: for those who use it. From opening to serving, with what to do about errors.
 //! - [`rules`]: the law. Every rule has a name, which code and tests cite.
-//! - [`architecture`]: the rings, what each of them must not do, and how a write and a
-//!   synchronisation pass through them.
-//! - [`protocol`]: what travels between nodes, and the format of content.
+//! - [`architecture`]: the rings, what each of them must not do, how a write and a synchronisation
+//!   pass through them, and what lies on the disk.
+//! - [`protocol`]: what travels between nodes, byte for byte, and the format of content.
 //! - [`policies`]: what a panic means, what stays compatible, and who can do what to whom.
+
+// The chapters link to modules that some builds leave out; there the links lead to the web.
 
 #[doc = include_str!("architecture.md")]
 ///
+#[doc = include_str!("img/flow.svg")]
+///
 #[doc = include_str!("img/rings.svg")]
+///
+#[cfg_attr(feature = "std", doc = "[`fs`]: crate::fs")]
+#[cfg_attr(not(feature = "std"), doc = "[`fs`]: https://docs.rs/basefs/latest/basefs/fs/")]
+#[cfg_attr(feature = "quic", doc = "[`net`]: crate::net")]
+#[cfg_attr(not(feature = "quic"), doc = "[`net`]: https://docs.rs/basefs/latest/basefs/net/")]
 pub mod architecture {}
+
+/// How to use basefs in an application.
+#[cfg_attr(all(feature = "redb", feature = "quic"), doc = include_str!("guide.md"))]
+#[cfg_attr(
+    not(all(feature = "redb", feature = "quic")),
+    doc = "\nThis chapter is part of builds with the features `redb` and `quic`."
+)]
+pub mod guide {}
 
 #[doc = include_str!("policies.md")]
 pub mod policies {}

@@ -161,7 +161,8 @@ impl Node {
         self.sessions
     }
 
-    /// How many contents are wanted that are neither here nor known to be invalid.
+    /// How many contents are wanted that are neither here nor known to be invalid. The last blocks
+    /// of one that is here may still be among the effects, on their way to the store.
     pub fn wanted(&self) -> usize {
         self.fetcher.wanted()
     }

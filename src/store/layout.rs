@@ -59,6 +59,9 @@ pub fn found(batch: &mut Batch, hierarchy: EntryId) {
 
 /// Adds what has to be stored after a replica took something in.
 pub fn record(batch: &mut Batch, effects: &Effects) {
+    for (id, bytes) in &effects.blocks {
+        batch.put(Table::Blocks, id.as_bytes().to_vec(), bytes.clone());
+    }
     for entry in &effects.admitted {
         batch.put(Table::Entries, number_key(entry.no().index()), entry.bytes().clone());
     }
@@ -81,11 +84,6 @@ pub fn record(batch: &mut Batch, effects: &Effects) {
     for content in &effects.completed {
         batch.put(Table::Contents, content_key(content), Bytes::new());
     }
-}
-
-/// Adds a block.
-pub fn record_block(batch: &mut Batch, id: &BlockId, bytes: Bytes) {
-    batch.put(Table::Blocks, id.as_bytes().to_vec(), bytes);
 }
 
 /// The bytes of an entry by its number.

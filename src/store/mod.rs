@@ -123,12 +123,6 @@ impl Batch {
         self.changes.is_empty()
     }
 
-    /// Length of all keys and values in bytes.
-    pub fn bytes(&self) -> usize {
-        let value = |change: &Change| change.value.as_ref().map_or(0, Bytes::len);
-        self.changes.iter().map(|change| change.key.len() + value(change)).sum()
-    }
-
     /// Appends the changes of another batch.
     pub fn append(&mut self, mut other: Batch) {
         self.changes.append(&mut other.changes);

@@ -59,5 +59,11 @@ fn every_case_has_its_error_and_leaves_the_store_as_it_was() {
             failures.push(format!("{}: the store was changed", row.name));
         }
     }
+    // The hash would have noticed.
+    let world = World::copy_of(sample.path());
+    let before = world.hash();
+    assert_eq!(World::copy_of(sample.path()).hash(), before);
+    world.fs().write("/new", "x").unwrap();
+    assert_ne!(world.hash(), before);
     assert!(failures.is_empty(), "\n{}\n", failures.join("\n"));
 }

@@ -1,20 +1,22 @@
 //! Peers that do not keep to the protocol, made with plain quinn.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use basefs::id::{NodeId, PublicKey};
 use basefs::limits::MAX_FRAME;
 use basefs::net::{
-    ConnectError, Connection, FrameReceiver, LinkError, QuicTransport, Transport, welcome,
+    ConnectError, Connection, FrameReceiver, LinkError, QuicTransport, Transport, dial, welcome,
 };
 use basefs::wire::SecretKey;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ConnectionError, Endpoint, VarInt};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
-use rustls::{DigitallySignedStruct, SignatureAlgorithm, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, SignatureAlgorithm, SignatureScheme};
 use tokio::time::timeout;
 
 use super::{admission, quic};
@@ -165,6 +167,20 @@ async fn is_refused(client: &Endpoint) -> ConnectionError {
     error
 }
 
+/// A server that finishes handshakes and does nothing else, for as long as the test runs.
+fn serve(tls: rustls::ServerConfig) -> SocketAddr {
+    let tls = QuicServerConfig::try_from(tls).unwrap();
+    let config = quinn::ServerConfig::with_crypto(Arc::new(tls));
+    let server = Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = server.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Some(incoming) = server.accept().await {
+            let _ = incoming.await;
+        }
+    });
+    address
+}
+
 /// A transport dials a server that shows this identity; gives what it makes of it.
 async fn dialling(
     alpn: &[u8],
@@ -177,17 +193,65 @@ async fn dialling(
         .with_no_client_auth()
         .with_cert_resolver(identity);
     tls.alpn_protocols = vec![alpn.to_vec()];
-    let tls = QuicServerConfig::try_from(tls).unwrap();
-    let config = quinn::ServerConfig::with_crypto(Arc::new(tls));
-    let server = Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = server.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Some(incoming) = server.accept().await {
-            let _ = incoming.await;
-        }
-    });
+    let address = serve(tls);
     let expected = NodeId::from_bytes(*expected.public().as_bytes());
     quic(1).connect(address, expected).await.unwrap_err()
+}
+
+/// Lets nobody in, for reasons of its own.
+#[derive(Debug)]
+struct Recluse;
+
+impl ClientCertVerifier for Recluse {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Err(rustls::Error::General("nobody".into()))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_no_certificate_is_lost_during_the_hello() {
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_client_cert_verifier(Arc::new(Recluse))
+        .with_cert_resolver(identity(&seed(8), &seed(8), 1));
+    tls.alpn_protocols = vec![BASEFS.to_vec()];
+    let server = serve(tls);
+    let node = NodeId::from_bytes(*seed(8).public().as_bytes());
+    let refused = dial(&quic(1), server, node, &admission()).await.err().unwrap();
+    assert!(matches!(refused, ConnectError::Lost { .. }), "{refused:?}");
+    assert!(refused.to_string().starts_with("the connection was lost"), "{refused}");
 }
 
 /// The TLS alert in an error that the peer caused.

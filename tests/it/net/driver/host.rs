@@ -122,8 +122,12 @@ impl Shelf {
         self.node.lock().replica().log().number(id).is_some()
     }
 
-    pub(super) fn wanted(&self) -> usize {
-        self.node.lock().wanted()
+    /// Whether every content is here, and all of it stored: a node counts a block as here when
+    /// it is verified, and its host has yet to store it.
+    pub(super) fn has_contents(&self) -> bool {
+        let _nothing_under_way = self.committing.lock();
+        let node = self.node.lock();
+        node.wanted() == 0 && !node.has_effects()
     }
 
     pub(super) fn read(&self, content: &Content) -> Vec<u8> {

@@ -91,7 +91,7 @@ async fn line<T: Transport>(transports: [T; 3]) {
         one.shelf.write(&format!("file-{at}"), &bytes);
     }
     one.shelf.commit();
-    three.until(|three| three.shelf.len() == 4 && three.shelf.wanted() == 0).await;
+    three.until(|three| three.shelf.len() == 4 && three.shelf.has_contents()).await;
     for bytes in contents() {
         assert_eq!(three.shelf.read(&block::encode(&bytes).unwrap().content), bytes);
     }
@@ -242,7 +242,7 @@ async fn a_peer_that_does_not_read_holds_up_nobody_else() {
         met.sender.send(Frame::Ask(leaves.clone()).encode()).await.unwrap();
     }
     let two = Running::start(2, quic(2), &[&one]);
-    two.until(|two| two.shelf.len() == 2_002 && two.shelf.wanted() == 0).await;
+    two.until(|two| two.shelf.len() == 2_002 && two.shelf.has_contents()).await;
     let silent = one.connected().into_iter().find(|peer| peer.node == silent.node()).unwrap();
     let sent = silent.link.unwrap().stats.sent;
     assert!((100_000..40_000_000).contains(&sent), "{sent} bytes were sent");
