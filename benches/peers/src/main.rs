@@ -1,0 +1,141 @@
+//! iroh-docs, doing what `benches/local.rs` (L4) and `benches/network.rs` (N2) measure:
+//!
+//! ```text
+//! cd benches/peers && cargo run --release
+//! ```
+//!
+//! It prints the arguments that put its figures beside ours. Run both within minutes of each
+//! other: the machine changes. Works in the current directory, so that it meets a disk.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use iroh::protocol::Router;
+use iroh::{Endpoint, endpoint::presets};
+use iroh_docs::api::DocsApi;
+use iroh_docs::api::protocol::{AddrInfoOptions, ShareMode};
+use iroh_docs::engine::LiveEvent;
+use iroh_docs::protocol::Docs;
+use iroh_docs::store::Store;
+use iroh_docs::{Author, DocTicket, NamespaceSecret};
+use iroh_gossip::net::Gossip;
+use n0_future::StreamExt;
+
+const WRITES: usize = 10_000;
+const ROUNDS: usize = 5;
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let root = tempfile::tempdir_in(".")?;
+    let mut rates = Vec::new();
+    for round in 0..ROUNDS {
+        rates.push(write(&root.path().join(format!("{round}.redb"))).await?);
+    }
+    rates.sort_by(f64::total_cmp);
+    println!("cargo bench --bench local -- L4 --peer iroh-docs={:.0}", rates[ROUNDS / 2]);
+    let (mut times, mut cpu) = first_sync(root.path()).await?;
+    times.sort_by(f64::total_cmp);
+    cpu.sort_by(f64::total_cmp);
+    println!(
+        "cargo bench --bench network -- N2 --peer iroh-docs={:.2} --peer iroh-docs-cpu={:.2}",
+        times[times.len() / 2],
+        cpu[cpu.len() / 2]
+    );
+    Ok(())
+}
+
+/// Writes a second into a store on the disk, flushed at the end. Only entries are stored, not
+/// their contents, which iroh-docs leaves to another store.
+async fn write(path: &Path) -> Result<f64> {
+    let mut store = Store::persistent(path)?;
+    let mut random = rand::rng();
+    let author = Author::new(&mut random);
+    let mut replica = store.new_replica(NamespaceSecret::new(&mut random))?;
+    let contents: Vec<_> = (0..WRITES).map(content).collect();
+    let before = Instant::now();
+    for (i, content) in contents.iter().enumerate() {
+        replica.hash_and_insert(key(i), &author, content).await?;
+    }
+    drop(replica);
+    store.flush()?;
+    Ok(WRITES as f64 / before.elapsed().as_secs_f64())
+}
+
+/// An empty replica gets everything, entries and contents: seconds, and CPU seconds of both ends.
+async fn first_sync(root: &Path) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (router, docs) = node(&root.join("first")).await?;
+    let author = docs.author_create().await?;
+    let doc = docs.create().await?;
+    for i in 0..WRITES {
+        doc.set_bytes(author, key(i), content(i)).await?;
+    }
+    let ticket = doc.share(ShareMode::Write, AddrInfoOptions::Addresses).await?;
+    let (mut times, mut cpu) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let (joined, docs) = node(&root.join(format!("joined{round}"))).await?;
+        let (before, cpu_before) = (Instant::now(), cpu_time()?);
+        let arrived = tokio::time::timeout(PATIENCE, join(&docs, ticket.clone())).await;
+        match arrived {
+            Ok(arrived) => arrived?,
+            Err(_) => println!("N2: round {round} was not complete after {PATIENCE:?}"),
+        }
+        times.push(before.elapsed().as_secs_f64());
+        cpu.push((cpu_time()? - cpu_before).as_secs_f64());
+        joined.shutdown().await?;
+    }
+    router.shutdown().await?;
+    Ok((times, cpu))
+}
+
+/// Joins a document and waits until every content is here.
+async fn join(docs: &DocsApi, ticket: DocTicket) -> Result<()> {
+    let (_doc, mut events) = docs.import_and_subscribe(ticket).await?;
+    let mut missing = WRITES;
+    while missing > 0 {
+        match events.next().await.transpose()? {
+            Some(LiveEvent::ContentReady { .. }) => missing -= 1,
+            Some(_) => {}
+            None => anyhow::bail!("the events ended with {missing} contents missing"),
+        }
+    }
+    Ok(())
+}
+
+async fn node(dir: &Path) -> Result<(Router, DocsApi)> {
+    std::fs::create_dir_all(dir)?;
+    let endpoint = Endpoint::bind(presets::Minimal).await?;
+    let blobs = iroh_blobs::store::fs::FsStore::load(dir.join("blobs")).await?;
+    let gossip = Gossip::builder().spawn(endpoint.clone());
+    let docs = Docs::persistent(dir.to_path_buf())
+        .spawn(endpoint.clone(), (*blobs).clone(), gossip.clone())
+        .await?;
+    let api = docs.api().clone();
+    let router = Router::builder(endpoint)
+        .accept(iroh_blobs::ALPN, iroh_blobs::BlobsProtocol::new(&blobs, None))
+        .accept(iroh_gossip::ALPN, gossip)
+        .accept(iroh_docs::ALPN, docs)
+        .spawn();
+    Ok((router, api))
+}
+
+/// CPU time of this process so far, in steps of the 10 ms that the kernel counts in.
+fn cpu_time() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The name of the program, in parentheses, may contain anything.
+    let (_, fields) = stat.rsplit_once(") ").unwrap_or_default();
+    let ticks = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+    Ok(Duration::from_millis(10 * ticks.sum::<u64>()))
+}
+
+fn key(number: usize) -> String {
+    format!("notes/{}/{number}", number % 100)
+}
+
+/// 300 bytes that differ from number to number.
+fn content(number: usize) -> Vec<u8> {
+    let mut bytes = vec![0; 300];
+    blake3::Hasher::new().update(&number.to_be_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
