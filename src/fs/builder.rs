@@ -24,6 +24,10 @@ pub const NODE_KEY_FILE: &str = "node.key";
 /// The file of the read secret.
 pub const READ_SECRET_FILE: &str = "read.secret";
 
+/// What to say when the key that a replica wrote with is gone.
+const MISSING_AUTHOR: &str = "the author's key is missing; restore it from a backup, or give a key \
+                              with `Builder::key`; nothing was changed";
+
 const MISSING_SECRET: &str = "the read secret is missing: put it back, or join again with a ticket";
 
 /// How to open a replica.
@@ -109,6 +113,10 @@ impl Builder {
     ///
     /// See [`OpenError`]. What was there before is as it was.
     pub fn open(mut self) -> Result<Fs, OpenError> {
+        #[cfg(feature = "quic")]
+        if self.ticket.as_ref().is_some_and(|ticket| ticket.secret().is_none()) {
+            return Err(OpenError::PublicTicket);
+        }
         let is_own_store = self.store.is_none() && self.dir.is_some();
         let store = self.open_store()?;
         let held = layout::hierarchy(&*store)?;
@@ -122,7 +130,7 @@ impl Builder {
         let loaded = held.map(|held| layout::load(&*store, held, table_seed(&seed))).transpose()?;
         let given = self.secret.take();
         let identity = Identity {
-            author: self.secret_key(self.author.clone(), AUTHOR_KEY_FILE)?,
+            author: self.author_key(held.is_some() && is_own_store)?,
             node: self.secret_key(self.node_key.clone(), NODE_KEY_FILE)?,
             secret: self.read_secret(given, held.is_some() && is_own_store)?,
         };
@@ -155,6 +163,18 @@ impl Builder {
             None => Ok(Arc::new(MemoryStore::new())),
             Some(dir) => open_in(dir),
         }
+    }
+
+    /// The author's key: given, kept from before, or new with the replica. A new one in place of
+    /// one that was lost would have no permissions, which is found out much later.
+    fn author_key(&self, must_exist: bool) -> Result<SecretKey, OpenError> {
+        let path = self.dir.as_ref().map(|dir| dir.join(AUTHOR_KEY_FILE));
+        if let (None, true, Some(path)) = (&self.author, must_exist, path)
+            && keyfile::load(&path)?.is_none()
+        {
+            return Err(OpenError::Key { path, what: MISSING_AUTHOR.into() });
+        }
+        self.secret_key(self.author.clone(), AUTHOR_KEY_FILE)
     }
 
     fn secret_key(&self, given: Option<SecretKey>, file: &str) -> Result<SecretKey, OpenError> {

@@ -49,6 +49,9 @@ pub enum OpenError {
     },
     /// The store belongs to another hierarchy than the ticket.
     OtherHierarchy,
+    /// The ticket has no read secret: a public hierarchy, which [`Fs`](crate::Fs) does not
+    /// replicate.
+    PublicTicket,
     /// The name given to the hierarchy is not valid.
     Name(InvalidEntry),
     /// The system gave no random numbers.
@@ -65,6 +68,10 @@ impl fmt::Display for OpenError {
             OpenError::Io { path, error } => {
                 write!(f, "{}: the system refused: {error}; nothing was lost", path.display())
             }
+            OpenError::PublicTicket => f.write_str(
+                "the ticket has no read secret; public hierarchies cannot be joined this way, \
+                 nothing was changed",
+            ),
             OpenError::OtherHierarchy => f.write_str(
                 "this directory holds a replica of another hierarchy than the ticket's; \
                  nothing was changed",
@@ -228,6 +235,11 @@ pub enum WriteError {
         /// The path.
         path: String,
     },
+    /// It is a symbolic link.
+    IsASymlink {
+        /// The path.
+        path: String,
+    },
     /// Something on the way to it is not a directory.
     NotADirectory {
         /// The path.
@@ -281,6 +293,7 @@ impl fmt::Display for WriteError {
                 "this replica has not heard from a peer yet and has nothing to write on; connect it",
             ),
             WriteError::NotFound { path } => write!(f, "{path}: nothing is there"),
+            WriteError::IsASymlink { path } => write!(f, "{path}: is a symbolic link"),
             WriteError::IsADirectory { path } => write!(f, "{path}: is a directory"),
             WriteError::NotADirectory { path } => write!(f, "{path}: not a directory"),
             WriteError::NotEmpty { path } => write!(f, "{path}: the directory is not empty"),

@@ -235,13 +235,20 @@ impl Engine {
     /// The content of the file at a path, as a write would carry it again.
     pub(super) fn current_data(&self, path: &str) -> Result<FileData, WriteError> {
         let names = parse(path)?;
-        let found = self.find(&names).map_err(|_| WriteError::NotFound { path: join(&names) })?;
-        match (found.content, found.origin) {
-            (Some(content), _) if content.size > MAX_INLINE as u64 => Ok(FileData::Blocks(content)),
-            (Some(content), Some(origin)) => {
+        let path = || join(&names);
+        let found = self.find(&names).map_err(|error| match error {
+            ReadError::NotADirectory { path } => WriteError::NotADirectory { path },
+            _ => WriteError::NotFound { path: path() },
+        })?;
+        match (&found.node.kind, found.content, found.origin) {
+            (NodeKind::Dir(_), ..) => Err(WriteError::IsADirectory { path: path() }),
+            (_, Some(content), _) if content.size > MAX_INLINE as u64 => {
+                Ok(FileData::Blocks(content))
+            }
+            (_, Some(content), Some(origin)) => {
                 Ok(FileData::Inline(self.inline_content(&content, origin)?))
             }
-            _ => Err(WriteError::IsADirectory { path: join(&names) }),
+            _ => Err(WriteError::IsASymlink { path: path() }),
         }
     }
 

@@ -248,7 +248,11 @@ pub(super) const ROWS: &[Row] = &[
         name: "a ticket of another hierarchy",
         prepare: nothing,
         meet: |world| {
-            let ticket = Ticket::new(EntryId::from_bytes([9; 32]), None, vec![]);
+            let ticket = Ticket::new(
+                EntryId::from_bytes([9; 32]),
+                Some(basefs::net::ReadSecret::from_bytes([9; 32])),
+                vec![],
+            );
             Failure::Open(Fs::join(world.dir(), &ticket).unwrap_err())
         },
         expected: |failure| matches!(failure, Failure::Open(OpenError::OtherHierarchy)),

@@ -105,7 +105,14 @@ fn an_executable_file_stays_one_when_written() {
         assert!(fs().metadata("/tool").unwrap().is_executable());
         fs().set_executable("/tool", false).unwrap();
         assert!(!fs().metadata("/tool").unwrap().is_executable());
-        assert!(matches!(fs().set_executable("/none", true), Err(WriteError::NotFound { .. })));
+        fs().symlink("tool", "/link").unwrap();
+        fs().create_dir_all("/dir").unwrap();
+        let mut refused = |path: &str| fs().set_executable(path, true).unwrap_err();
+        let path = |path: &str| path.to_owned();
+        assert_eq!(refused("/none"), WriteError::NotFound { path: path("/none") });
+        assert_eq!(refused("/link"), WriteError::IsASymlink { path: path("/link") });
+        assert_eq!(refused("/dir"), WriteError::IsADirectory { path: path("/dir") });
+        assert_eq!(refused("/tool/x"), WriteError::NotADirectory { path: path("/tool") });
     });
 }
 
@@ -254,4 +261,16 @@ fn deferred_writes_are_visible_at_once_and_durable_soon() {
     drop((fs, fast));
     let fs = Fs::open(dir.path()).unwrap();
     assert_eq!(fs.read_dir("/").unwrap().len(), 101);
+}
+
+#[test]
+fn a_replica_that_lost_its_key_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    Fs::open(dir.path()).unwrap().write("/f", "1").unwrap();
+    std::fs::remove_file(dir.path().join(basefs::fs::AUTHOR_KEY_FILE)).unwrap();
+    let error = Fs::open(dir.path()).unwrap_err();
+    assert!(matches!(error, basefs::OpenError::Key { .. }), "{error}");
+    assert!(error.to_string().contains("restore it from a backup"), "{error}");
+    let fs = Fs::builder().dir(dir.path()).key(key(3)).open().unwrap();
+    assert_eq!(fs.read("/f").unwrap(), "1");
 }

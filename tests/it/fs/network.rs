@@ -162,3 +162,13 @@ async fn a_peer_that_moved_is_found_where_it_is_said_to_be() {
     assert!(start.elapsed() < Duration::from_secs(5), "the silent address was waited for");
     assert_eq!(second.read("/f").unwrap(), "1");
 }
+
+#[test]
+fn a_ticket_without_a_secret_is_refused() {
+    let first = Fs::in_memory().unwrap();
+    let public = basefs::net::Ticket::new(first.hierarchy(), None, vec![]).to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let refused = Fs::join(dir.path(), &public.parse().unwrap());
+    assert!(matches!(refused, Err(basefs::OpenError::PublicTicket)));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+}
