@@ -139,6 +139,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> Result<usize, Error> {
+    if !options.source.is_dir() {
+        return Err(format!("{}: not a directory", options.source.display()).into());
+    }
     let home = tempfile::Builder::new().prefix("basefs-community-").tempdir()?;
     let mut table = Table::default();
 
@@ -231,9 +234,13 @@ async fn write_apart(replicas: &mut [Replica], table: &mut Table) -> Result<bool
     // Her own replica refuses; so do the others, should she sign an entry all the same.
     let forged = check::forged_by_stranger(&ana.fs, CONTESTED)?;
     let verdict = ana.fs.admit(&forged)?;
-    println!("eve, a stranger, is refused by her replica, and by ana's: {verdict:?}");
-    let kept_out = refused && matches!(verdict, basefs::log::Offered::Rejected(_));
-    table.stranger(&format!("{verdict:?}"));
+    let verdict = match verdict {
+        basefs::log::Offered::Rejected(rule) => format!("rejected by rule {rule}"),
+        other => format!("NOT REJECTED: {other:?}"),
+    };
+    println!("eve, a stranger, is refused by her own replica; an entry she signs is {verdict}");
+    let kept_out = refused && verdict.starts_with("rejected");
+    table.stranger(&verdict);
     Ok(kept_out)
 }
 

@@ -45,7 +45,7 @@ fn the_community_ends_equal() {
     assert_eq!(out.matches("equal: 3 files, 3 directories, 1 symbolic links").count(), 3, "{out}");
     assert!(out.contains("skipped           1"), "the socket is counted: {out}");
     assert!(out.contains("the winner's capability has the better rank (FORK-4)"), "{out}");
-    assert!(out.contains("Rejected(Admit3)"), "{out}");
+    assert!(out.contains("rejected by rule ADMIT-3"), "{out}");
 }
 
 #[test]
