@@ -86,7 +86,7 @@ async fn first_sync(root: &Path, options: &Options, report: &Report) {
         target: Target::TimesPeer(1.0),
     });
     if options.peer("iroh-docs").is_none() {
-        report.skip("N2", "the peer: see benches/peers");
+        report.skip("N2", "the peer; benches/peers measures it");
     }
     let mut bytes: Vec<u64> = costs.iter().map(|cost| cost.bytes).collect();
     bytes.sort_unstable();

@@ -29,12 +29,18 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[tokio::main]
 async fn main() -> Result<()> {
     let root = tempfile::tempdir_in(".")?;
-    let mut rates = Vec::new();
+    let (mut whole, mut entries) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        rates.push(write(&root.path().join(format!("{round}.redb"))).await?);
+        whole.push(write(&root.path().join(format!("whole{round}"))).await?);
+        entries.push(write_entries(&root.path().join(format!("{round}.redb"))).await?);
     }
-    rates.sort_by(f64::total_cmp);
-    println!("cargo bench --bench local -- L4 --peer iroh-docs={:.0}", rates[ROUNDS / 2]);
+    whole.sort_by(f64::total_cmp);
+    entries.sort_by(f64::total_cmp);
+    println!(
+        "cargo bench --bench local -- L4 --peer iroh-docs={:.0} --peer iroh-docs-entries={:.0}",
+        whole[ROUNDS / 2],
+        entries[ROUNDS / 2]
+    );
     let (mut times, mut cpu) = first_sync(root.path()).await?;
     times.sort_by(f64::total_cmp);
     cpu.sort_by(f64::total_cmp);
@@ -46,9 +52,24 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Writes a second into a store on the disk, flushed at the end. Only entries are stored, not
-/// their contents, which iroh-docs leaves to another store.
-async fn write(path: &Path) -> Result<f64> {
+/// Writes a second as an application makes them, entries and contents on the disk.
+async fn write(dir: &Path) -> Result<f64> {
+    let (router, docs) = node(dir).await?;
+    let author = docs.author_create().await?;
+    let doc = docs.create().await?;
+    let contents: Vec<_> = (0..WRITES).map(content).collect();
+    let before = Instant::now();
+    for (i, content) in contents.into_iter().enumerate() {
+        doc.set_bytes(author, key(i), content).await?;
+    }
+    let time = before.elapsed();
+    router.shutdown().await?;
+    Ok(WRITES as f64 / time.as_secs_f64())
+}
+
+/// Entries a second into the store for entries alone, flushed at the end. Contents are not stored:
+/// iroh-docs leaves them to another store.
+async fn write_entries(path: &Path) -> Result<f64> {
     let mut store = Store::persistent(path)?;
     let mut random = rand::rng();
     let author = Author::new(&mut random);
