@@ -8,11 +8,12 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use crate::entry::VerifiedEntry;
 use crate::fs::watch::Watchers;
@@ -46,6 +47,11 @@ struct Pending {
     durable: u64,
     /// Someone is committing; the others wait for it.
     is_committing: bool,
+    /// The tickets that are waited for now, that of the one who commits included.
+    waiting: Vec<Ticket>,
+    /// How many waited when the last commit began, and how long it took.
+    last_group: usize,
+    last_took: Duration,
     /// The store failed: nothing more will become durable.
     failed: Option<StoreError>,
     /// Somebody who writes knows why.
@@ -79,6 +85,8 @@ pub(super) struct Engine {
     store: SharedStore,
     pending: Mutex<Pending>,
     committed: Condvar,
+    /// Tells the one who is about to commit that one more waits.
+    joined: Condvar,
     watchers: Watchers,
     /// Wakes whoever drives connections: there may be something to send.
     #[cfg(feature = "quic")]
@@ -98,6 +106,7 @@ impl Engine {
             store,
             pending: Mutex::new(Pending::default()),
             committed: Condvar::new(),
+            joined: Condvar::new(),
             watchers: Watchers::default(),
             #[cfg(feature = "quic")]
             wake: tokio::sync::Notify::new(),
@@ -220,6 +229,9 @@ impl Engine {
     /// Commits, or waits for the one who does.
     fn commit(&self, ticket: Ticket) -> Result<(), StoreError> {
         let mut pending = self.pending.lock();
+        if pending.durable < ticket.0 {
+            pending.waiting.push(ticket);
+        }
         loop {
             if pending.durable >= ticket.0 {
                 return Ok(());
@@ -228,20 +240,28 @@ impl Engine {
                 return Err(error.clone());
             }
             if pending.is_committing {
+                self.joined.notify_one();
                 self.committed.wait(&mut pending);
                 continue;
             }
             pending.is_committing = true;
+            self.gather(&mut pending);
+            pending.last_group = pending.waiting.len();
             let queue = core::mem::take(&mut pending.queue);
             let given = pending.given;
             pending.bytes = 0;
-            drop(pending);
-            let outcome = self.commit_batch(&queue);
-            if outcome.is_ok() {
-                self.published(&queue);
-            }
-            pending = self.pending.lock();
+            let (outcome, took) = MutexGuard::unlocked(&mut pending, || {
+                let begun = Instant::now();
+                let outcome = self.commit_batch(&queue);
+                let took = begun.elapsed();
+                if outcome.is_ok() {
+                    self.published(&queue);
+                }
+                (outcome, took)
+            });
+            pending.last_took = took;
             pending.is_committing = false;
+            pending.waiting.retain(|waiting| waiting.0 > given);
             match outcome {
                 Ok(()) => {
                     pending.durable = given;
@@ -250,6 +270,18 @@ impl Engine {
                 Err(error) => pending.failed = Some(error),
             }
             self.committed.notify_all();
+        }
+    }
+
+    /// Waits for those who shared the last commit: just woken by it, they are about to write again,
+    /// and to commit without them would cost each of them a commit more. Whoever writes alone waits
+    /// for nobody, and nobody waits longer than a commit takes.
+    fn gather(&self, pending: &mut MutexGuard<'_, Pending>) {
+        let until = Instant::now() + pending.last_took;
+        while pending.waiting.len() < pending.last_group {
+            if self.joined.wait_until(pending, until).timed_out() {
+                break;
+            }
         }
     }
 
