@@ -148,6 +148,7 @@ struct Found {
     node: Node,
     content: Option<Content>,
     origin: Option<EntryNo>,
+    version: Option<EntryId>,
 }
 
 fn find(replica: &Replica, names: &[&str]) -> Result<Node, ReadError> {
@@ -178,7 +179,8 @@ impl Engine {
                 _ => None,
             };
             let origin = node.winner.map(|no| replica.log().origin(no));
-            Ok(Found { node, content, origin })
+            let version = node.winner.map(|no| replica.log().id(no));
+            Ok(Found { node, content, origin, version })
         })
     }
 
@@ -195,7 +197,8 @@ impl Engine {
         self.read(|node| find(node.replica(), &names).is_ok())
     }
 
-    pub(super) fn read_file(&self, path: &str) -> Result<Bytes, ReadError> {
+    /// The content of a file and the version it is of.
+    pub(super) fn read_file(&self, path: &str) -> Result<(Bytes, EntryId), ReadError> {
         let names = parse(path)?;
         let found = self.find(&names)?;
         match found.node.kind {
@@ -209,10 +212,12 @@ impl Engine {
                 return Err(ReadError::IsASymlink { path: join(&names), target });
             }
         }
-        let (Some(content), Some(origin)) = (found.content, found.origin) else {
+        let (Some(content), Some(origin), Some(version)) =
+            (found.content, found.origin, found.version)
+        else {
             return Err(ReadError::NotFound { path: join(&names) });
         };
-        self.read_content(&names, &content, origin)
+        Ok((self.read_content(&names, &content, origin)?, version))
     }
 
     /// The bytes of a content: in the entry it comes from, or in blocks.
