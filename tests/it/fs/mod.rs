@@ -9,4 +9,12 @@ mod local;
 mod network;
 mod opening;
 #[cfg(feature = "quic")]
+mod rename;
+#[cfg(feature = "quic")]
+mod revoke;
+#[cfg(feature = "quic")]
 mod secrets;
+#[cfg(feature = "quic")]
+mod team;
+#[cfg(feature = "quic")]
+mod verbs;
