@@ -8,7 +8,7 @@ use crate::entry::Payload;
 use crate::fs::Fs;
 use crate::fs::path::{join, parse};
 use crate::fs::plan::{Plan, Shows, Target, Weight};
-use crate::fs::verbs::{VersionError, is_behind};
+use crate::fs::verbs::{RevertError, is_behind};
 use crate::id::{EntryId, PublicKey};
 use crate::log::{DirNo, EntryNo, KeyNo, SlotNo, Value};
 use crate::node::Replica;
@@ -23,7 +23,7 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// See [`VersionError`]. Nothing is taken over unless all of it is.
+    /// See [`RevertError`]. Nothing is taken over unless all of it is.
     ///
     /// ```
     /// use basefs::fs::Keep;
@@ -43,7 +43,7 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     // rule: CLIENT-3
-    pub fn adopt(&self, path: impl AsRef<str>, of: PublicKey) -> Result<Vec<String>, VersionError> {
+    pub fn adopt(&self, path: impl AsRef<str>, of: PublicKey) -> Result<Vec<String>, RevertError> {
         self.plan(|plan| plan.adopt(path.as_ref(), of))
     }
 }
@@ -64,7 +64,7 @@ struct Found {
 }
 
 impl Plan<'_> {
-    pub(super) fn adopt(&mut self, path: &str, of: PublicKey) -> Result<Vec<String>, VersionError> {
+    pub(super) fn adopt(&mut self, path: &str, of: PublicKey) -> Result<Vec<String>, RevertError> {
         let names = parse(path)?;
         let mut open = self.adoption_starts(&names)?;
         let key = self.engine.read(|node| node.replica().log().key_no(&of));
@@ -90,7 +90,7 @@ impl Plan<'_> {
     }
 
     /// The slot of the path, or for the root those in it.
-    fn adoption_starts(&mut self, names: &[&str]) -> Result<Vec<Open>, VersionError> {
+    fn adoption_starts(&mut self, names: &[&str]) -> Result<Vec<Open>, RevertError> {
         let above = names.split_last().map_or(names, |(_, above)| above);
         let dir = self.walk_to(above, false)?.logged;
         let Some(name) = names.last() else { return Ok(self.inside(dir, &[])) };

@@ -52,7 +52,7 @@ pub use read::{DirEntry, FileType, Metadata, Walk};
 pub use revoke::{Keep, PathEffect, RevokeError, RevokePlan};
 #[cfg(feature = "quic")]
 pub use serve::{ServeError, Serving};
-pub use verbs::{Expected, VersionError};
+pub use verbs::{Expected, RevertError};
 pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, WatchFrom};
 
 /// The keys of a replica.

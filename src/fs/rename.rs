@@ -126,7 +126,7 @@ impl Plan<'_> {
         }
         match shows {
             Shows::Dir(dir) => self.check_depth(dir, &source, &at)?,
-            _ => self.check_former_place(version, shows, &at)?,
+            _ => self.check_former_place(version, &at)?,
         }
         if !across {
             self.check_boundary(&source, &at)?;
@@ -154,7 +154,12 @@ impl Plan<'_> {
         if let Shows::Dir(_) = at.slot.shows {
             return Err(WriteError::IsADirectory { path: join(&names) });
         }
-        self.check_former_place(version, source.slot.shows, &at)?;
+        if let Shows::Dir(dir) = source.slot.shows
+            && self.leaves(dir, &at)
+        {
+            return Err(WriteError::FormerPlace { path: join(&names), now: join(&original) });
+        }
+        self.check_former_place(version, &at)?;
         let shows = match source.slot.shows {
             Shows::File(executable) => Shows::File(executable),
             _ => Shows::Other,
@@ -169,18 +174,8 @@ impl Plan<'_> {
     pub(super) fn check_former_place(
         &self,
         version: EntryId,
-        shows: Shows,
         at: &Target<'_>,
     ) -> Result<(), WriteError> {
-        let moves = |now| WriteError::FormerPlace { path: join(at.names), now };
-        if let Shows::Dir(dir) = shows {
-            let left = |(moved, parent, name): &(DirId, DirId, Arc<str>)| {
-                *moved == dir && *parent == at.dir.id && **name == *at.name
-            };
-            if self.moved.iter().any(left) {
-                return Err(moves(String::from("its new place")));
-            }
-        }
         self.engine.read(|node| {
             let replica = node.replica();
             let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
@@ -194,9 +189,16 @@ impl Plan<'_> {
             };
             let is_elsewhere = view.place(log, authority, *dir) != Some(slot);
             if is_elsewhere && view.trail(log, authority, *dir).contains(&slot) {
-                return Err(moves(join(&now)));
+                return Err(WriteError::FormerPlace { path: join(at.names), now: join(&now) });
             }
             Ok(())
+        })
+    }
+
+    /// Whether this plan moves a directory away from a slot.
+    fn leaves(&self, dir: DirId, at: &Target<'_>) -> bool {
+        self.moved.iter().any(|(moved, parent, name)| {
+            *moved == dir && *parent == at.dir.id && **name == *at.name
         })
     }
 

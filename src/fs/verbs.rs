@@ -31,22 +31,22 @@ impl From<EntryId> for Expected {
     }
 }
 
-/// Why a verb about versions of a path was refused. Except where the store failed, nothing was
+/// Why another version of a path could not be shown, or what it shows not be settled. Except where the store failed, nothing was
 /// written.
 ///
 /// ```
-/// use basefs::fs::VersionError;
+/// use basefs::fs::RevertError;
 ///
 /// let fs = basefs::Fs::in_memory()?;
 /// let elsewhere = fs.write("/a", "1")?;
 /// fs.write("/b", "2")?;
 /// let refused = fs.revert("/b", elsewhere);
-/// assert!(matches!(refused, Err(VersionError::NoSuchVersion { .. })));
+/// assert!(matches!(refused, Err(RevertError::NoSuchVersion { .. })));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum VersionError {
+pub enum RevertError {
     /// It could not be written, as with any write.
     Write(WriteError),
     /// The path never was at such a version, as far as this replica knows.
@@ -77,20 +77,20 @@ pub enum VersionError {
     },
 }
 
-impl fmt::Display for VersionError {
+impl fmt::Display for RevertError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            VersionError::Write(error) => return error.fmt(f),
-            VersionError::NoSuchVersion { path, version } => {
+            RevertError::Write(error) => return error.fmt(f),
+            RevertError::NoSuchVersion { path, version } => {
                 write!(f, "{path}: no version {version:.16} of it is known here")
             }
-            VersionError::IsADeletion { path, version } => {
+            RevertError::IsADeletion { path, version } => {
                 write!(f, "{path}: version {version:.16} is a deletion; remove the path instead")
             }
-            VersionError::NotHere { path, version } => {
+            RevertError::NotHere { path, version } => {
                 write!(f, "{path}: the content of version {version:.16} is not on this replica yet")
             }
-            VersionError::Exists { path } => {
+            RevertError::Exists { path } => {
                 write!(f, "{path}: is there; revert to the version that is to show")
             }
         }?;
@@ -98,17 +98,17 @@ impl fmt::Display for VersionError {
     }
 }
 
-impl core::error::Error for VersionError {}
+impl core::error::Error for RevertError {}
 
-impl From<WriteError> for VersionError {
+impl From<WriteError> for RevertError {
     fn from(error: WriteError) -> Self {
-        VersionError::Write(error)
+        RevertError::Write(error)
     }
 }
 
-impl From<PathError> for VersionError {
+impl From<PathError> for RevertError {
     fn from(error: PathError) -> Self {
-        VersionError::Write(error.into())
+        RevertError::Write(error.into())
     }
 }
 
@@ -162,7 +162,7 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// See [`VersionError`].
+    /// See [`RevertError`].
     ///
     /// ```
     /// let fs = basefs::Fs::in_memory()?;
@@ -172,7 +172,7 @@ impl Fs {
     /// assert_eq!(fs.read("/motd")?, "hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn revert(&self, path: impl AsRef<str>, version: EntryId) -> Result<EntryId, VersionError> {
+    pub fn revert(&self, path: impl AsRef<str>, version: EntryId) -> Result<EntryId, RevertError> {
         self.plan(|plan| plan.revert(path.as_ref(), version))
     }
 
@@ -183,7 +183,7 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// See [`VersionError`]. [`WriteError::FormerPlace`] if the path is empty because a directory
+    /// See [`RevertError`]. [`WriteError::FormerPlace`] if the path is empty because a directory
     /// was moved: it is at its new place.
     ///
     /// ```
@@ -194,7 +194,7 @@ impl Fs {
     /// assert_eq!(fs.read("/team/plan")?, "all of it");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn revive(&self, path: impl AsRef<str>) -> Result<EntryId, VersionError> {
+    pub fn revive(&self, path: impl AsRef<str>) -> Result<EntryId, RevertError> {
         self.plan(|plan| plan.revive(path.as_ref()))
     }
 
@@ -203,7 +203,7 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// See [`VersionError`]. [`WriteError::NotFound`] if nothing ever was there.
+    /// See [`RevertError`]. [`WriteError::NotFound`] if nothing ever was there.
     ///
     /// ```
     /// let fs = basefs::Fs::in_memory()?;
@@ -212,7 +212,7 @@ impl Fs {
     /// assert_eq!(fs.read("/motd")?, "hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn ack(&self, path: impl AsRef<str>) -> Result<EntryId, VersionError> {
+    pub fn ack(&self, path: impl AsRef<str>) -> Result<EntryId, RevertError> {
         self.plan(|plan| plan.ack(path.as_ref(), false))
     }
 
@@ -222,7 +222,7 @@ impl Fs {
     /// # Errors
     ///
     /// As for [`ack`](Self::ack).
-    pub fn dismiss(&self, path: impl AsRef<str>) -> Result<EntryId, VersionError> {
+    pub fn dismiss(&self, path: impl AsRef<str>) -> Result<EntryId, RevertError> {
         self.plan(|plan| plan.ack(path.as_ref(), true))
     }
 
@@ -231,12 +231,8 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// See [`VersionError`].
-    pub fn resolve(
-        &self,
-        path: impl AsRef<str>,
-        version: EntryId,
-    ) -> Result<EntryId, VersionError> {
+    /// See [`RevertError`].
+    pub fn resolve(&self, path: impl AsRef<str>, version: EntryId) -> Result<EntryId, RevertError> {
         self.plan(|plan| plan.resolve(path.as_ref(), version))
     }
 
@@ -290,7 +286,7 @@ impl Plan<'_> {
     }
 
     // rule: CLIENT-3
-    fn revert(&mut self, path: &str, version: EntryId) -> Result<EntryId, VersionError> {
+    fn revert(&mut self, path: &str, version: EntryId) -> Result<EntryId, RevertError> {
         let names = parse(path)?;
         let at = self.target(&names, false)?;
         if at.slot.winner == Some(version) && at.slot.shows != Shows::Nothing {
@@ -306,11 +302,11 @@ impl Plan<'_> {
     }
 
     // rule: CLIENT-3
-    fn revive(&mut self, path: &str) -> Result<EntryId, VersionError> {
+    fn revive(&mut self, path: &str) -> Result<EntryId, RevertError> {
         let names = parse(path)?;
         let at = self.target(&names, false)?;
         if at.slot.shows != Shows::Nothing {
-            return Err(VersionError::Exists { path: join(&names) });
+            return Err(RevertError::Exists { path: join(&names) });
         }
         let hidden = self.in_slot(&at, |replica, slot| {
             let (log, view) = (replica.log(), replica.view());
@@ -324,7 +320,7 @@ impl Plan<'_> {
 
     // rule: CLIENT-1
     // rule: CLIENT-3
-    fn ack(&mut self, path: &str, dismiss: bool) -> Result<EntryId, VersionError> {
+    fn ack(&mut self, path: &str, dismiss: bool) -> Result<EntryId, RevertError> {
         let names = parse(path)?;
         let at = self.target(&names, false)?;
         let winner = at.slot.winner.ok_or_else(|| not_found(&at))?;
@@ -334,7 +330,7 @@ impl Plan<'_> {
     }
 
     /// An entry that says the same as a version.
-    fn again(&self, at: &Target<'_>, version: EntryId) -> Result<Payload, VersionError> {
+    fn again(&self, at: &Target<'_>, version: EntryId) -> Result<Payload, RevertError> {
         Ok(match self.known(at, version)?.is_deletion {
             true => Payload::Delete { moved_to: None },
             false => Payload::Link { target: version },
@@ -342,7 +338,7 @@ impl Plan<'_> {
     }
 
     // rule: CLIENT-2
-    fn resolve(&mut self, path: &str, version: EntryId) -> Result<EntryId, VersionError> {
+    fn resolve(&mut self, path: &str, version: EntryId) -> Result<EntryId, RevertError> {
         let names = parse(path)?;
         let at = self.target(&names, false)?;
         let known = self.known(&at, version)?;
@@ -379,18 +375,18 @@ impl Plan<'_> {
         at: &Target<'_>,
         version: EntryId,
         known: Known,
-    ) -> Result<(), VersionError> {
+    ) -> Result<(), RevertError> {
         let path = || join(at.names);
         if known.is_deletion {
-            return Err(VersionError::IsADeletion { path: path(), version });
+            return Err(RevertError::IsADeletion { path: path(), version });
         }
         if !known.is_ready {
-            return Err(VersionError::NotHere { path: path(), version });
+            return Err(RevertError::NotHere { path: path(), version });
         }
-        Ok(self.check_former_place(version, Shows::Other, at)?)
+        Ok(self.check_former_place(version, at)?)
     }
 
-    fn known(&self, at: &Target<'_>, version: EntryId) -> Result<Known, VersionError> {
+    fn known(&self, at: &Target<'_>, version: EntryId) -> Result<Known, RevertError> {
         let known = self.in_slot(at, |replica, slot| {
             let (log, view) = (replica.log(), replica.view());
             let no = log.number(&version).filter(|no| log.slot_of(*no) == Some(slot))?;
@@ -401,7 +397,7 @@ impl Plan<'_> {
                 is_behind_winner: view.winner(slot).is_some_and(|won| is_behind(log, no, won)),
             })
         });
-        let unknown = || VersionError::NoSuchVersion { path: join(at.names), version };
+        let unknown = || RevertError::NoSuchVersion { path: join(at.names), version };
         known.flatten().ok_or_else(unknown)
     }
 

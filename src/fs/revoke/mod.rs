@@ -10,7 +10,7 @@ use core::fmt;
 use crate::fs::Fs;
 use crate::fs::error::WriteError;
 use crate::fs::grants::KeyInfo;
-use crate::fs::verbs::VersionError;
+use crate::fs::verbs::RevertError;
 use crate::id::{EntryId, PublicKey};
 use crate::log::Rank;
 
@@ -228,7 +228,7 @@ impl RevokePlan {
     /// # Errors
     ///
     /// As for [`Fs::adopt`]; nothing was written, unless the store failed.
-    pub fn adopt(&self) -> Result<Vec<String>, VersionError> {
+    pub fn adopt(&self) -> Result<Vec<String>, RevertError> {
         self.fs.plan(|plan| {
             let mut paths = Vec::new();
             for author in &self.effect.authors {

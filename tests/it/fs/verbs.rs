@@ -1,6 +1,6 @@
 //! Conditional writes, going back, bringing back, and settling conflicts.
 
-use basefs::fs::{Expected, VersionError};
+use basefs::fs::{Expected, RevertError};
 use basefs::view::Status;
 use basefs::{Fs, WriteError};
 
@@ -101,7 +101,7 @@ fn going_back_shows_an_old_version_and_keeps_the_new_one() {
         "{path}: version {gone:.16} is a deletion; remove the path instead; nothing was written"
     );
     assert_eq!(fs.revert(path, gone).unwrap_err().to_string(), deleted);
-    assert!(matches!(fs.revert("/", other), Err(VersionError::Write(WriteError::Root))));
+    assert!(matches!(fs.revert("/", other), Err(RevertError::Write(WriteError::Root))));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_version_without_its_content_is_not_shown() {
     let large = one.write("/team/f", vec![1; 5_000]).unwrap();
     exchange(&team);
     let refused = founder.revert("/team/f", large).unwrap_err();
-    assert_eq!(refused, VersionError::NotHere { path: "/team/f".into(), version: large });
+    assert_eq!(refused, RevertError::NotHere { path: "/team/f".into(), version: large });
     let words = "is not on this replica yet; nothing was written";
     assert!(refused.to_string().ends_with(words), "{refused}");
     one.revert("/team/f", large).unwrap();
@@ -145,7 +145,7 @@ fn what_was_removed_comes_back_with_all_that_was_in_it() {
 
     one.rename("/team/d", "/team/e").unwrap();
     let moved = one.revive("/team/d").unwrap_err();
-    assert!(matches!(moved, VersionError::Write(WriteError::FormerPlace { .. })), "{moved}");
+    assert!(matches!(moved, RevertError::Write(WriteError::FormerPlace { .. })), "{moved}");
     one.remove_all("/team/e").unwrap();
     one.revive("/team/e").unwrap();
     assert_eq!(one.read("/team/e/x").unwrap(), "1", "it comes back where it was last");
