@@ -343,6 +343,12 @@ impl Log {
         }
     }
 
+    /// The grants and revokes, each in the order of admission.
+    pub fn control(&self) -> impl Iterator<Item = EntryNo> + '_ {
+        let grants = self.caps.iter().filter(|cap| cap.parent.is_some()).map(|cap| cap.entry);
+        grants.chain(self.revokes.keys().copied())
+    }
+
     /// The key that a grant is for, or that a revoke is against.
     pub fn grantee(&self, no: EntryNo) -> Option<KeyNo> {
         match self.record(no).detail {

@@ -76,6 +76,11 @@ impl Outcome {
         self.entries.iter().zip(&self.is_tip).filter(|(_, tip)| **tip).map(|(no, _)| *no)
     }
 
+    /// Whether an entry is live and nothing live descends from it.
+    pub fn is_tip(&self, no: EntryNo) -> bool {
+        self.position(no).is_some_and(|position| self.is_tip[position])
+    }
+
     /// The winner, what it was built on, and so on (the line of a slot).
     pub fn line(&self) -> impl Iterator<Item = EntryNo> + '_ {
         let start = self.winner.and_then(|winner| self.position(winner));
