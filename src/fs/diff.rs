@@ -14,7 +14,7 @@ use crate::fs::path::{PathError, join, parse};
 use crate::fs::read::{Metadata, metadata_of};
 use crate::fs::shown::Shown;
 use crate::fs::snapshot::{Snapshot, VersionError};
-use crate::log::{DirNo, Frontier, Log, SlotNo, Value};
+use crate::log::{DirNo, EntryNo, Frontier, Log, SlotNo, Value};
 use crate::view::{Node, NodeKind};
 
 /// A path that two versions show differently.
@@ -290,20 +290,30 @@ impl<'a> Differ<'a> {
             |slot: SlotNo| self.a.view.winner(slot).and_then(|no| self.log.value(no));
         let was = value_before(from).filter(|value| **value != Value::Tomb)?;
         let mut seen = BTreeSet::from([from]);
-        let mut at = from;
-        loop {
-            let winner = self.b.view.winner(at)?;
-            let Some(link) = self.log.moved_to(winner) else { break };
-            at = self.log.slot_of(link).filter(|slot| seen.insert(*slot))?;
-            let mut line = self.b.view.line(self.log, self.b.authority, at);
-            if !line.any(|no| no == link) {
-                return None;
-            }
+        let (mut at, mut since) = (from, self.a.view.winner(from)?);
+        while let Some(end) = self.end_of(at, since)? {
+            since = self.log.moved_to(end)?;
+            at = self.log.slot_of(since).filter(|slot| seen.insert(*slot))?;
         }
         let shows = self.b.view.node(self.log, self.b.authority, at).is_some();
         // A file that was in both places before stayed in one and was removed from the other.
         let was_there = value_before(at) == Some(was) && !matches!(was, Value::Dir(_));
         (at != from && shows && !was_there).then_some(at)
+    }
+
+    /// The deletion that ended what an entry began in a slot, or nothing within if it did not end;
+    /// nothing at all if the entry is not on the winning line.
+    fn end_of(&self, slot: SlotNo, since: EntryNo) -> Option<Option<EntryNo>> {
+        let mut end = None;
+        for no in self.b.view.line(self.log, self.b.authority, slot) {
+            if no == since {
+                return Some(end);
+            }
+            if self.log.value(no) == Some(&Value::Tomb) {
+                end = Some(no);
+            }
+        }
+        None
     }
 
     fn walk(&mut self, start: Pair) {

@@ -4,9 +4,17 @@ mod concurrency;
 #[cfg(feature = "quic")]
 mod conflict;
 mod crash;
+#[cfg(feature = "quic")]
+mod history;
+#[cfg(feature = "quic")]
+mod history_diff;
+#[cfg(feature = "quic")]
+mod history_why;
 mod local;
 #[cfg(feature = "quic")]
 mod network;
 mod opening;
 #[cfg(feature = "quic")]
 mod secrets;
+#[cfg(feature = "quic")]
+mod tools;
