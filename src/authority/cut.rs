@@ -34,7 +34,7 @@ impl Authority {
     }
 
     /// The entries that cite capabilities of a key, in the order of admission.
-    pub fn entries_of(&self, key: KeyNo) -> Vec<EntryNo> {
+    pub fn entries_by(&self, key: KeyNo) -> Vec<EntryNo> {
         let by_cap = self.caps_of(key).iter().filter_map(|cap| self.by_cap.get(cap.index()));
         let mut entries: Vec<EntryNo> = by_cap.flatten().copied().collect();
         entries.sort_unstable();

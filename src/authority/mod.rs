@@ -89,14 +89,36 @@ impl Authority {
         self.is_granted(log, cap) && upwards(log, cap).all(|above| self.effective(above).is_empty())
     }
 
-    /// The revokes in effect against a capability itself.
-    fn effective(&self, cap: CapNo) -> &[EntryNo] {
-        self.effective.get(cap.index()).map_or(&[], Vec::as_slice)
-    }
-
     /// The head of the longest chain under a capability: what the next entry of its key follows.
     pub fn chain_head(&self, cap: CapNo) -> Option<EntryNo> {
         self.heads.get(cap.index()).copied().flatten()
+    }
+
+    /// The entries that cite a capability, in the order they were applied.
+    pub fn entries_of(&self, cap: CapNo) -> &[EntryNo] {
+        self.by_cap.get(cap.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The capabilities that were granted under one, in the order they were applied.
+    pub fn granted_under(&self, cap: CapNo) -> &[CapNo] {
+        self.sub_caps.get(cap.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The revokes in effect against a capability itself; those against what it was granted under
+    /// freeze it too.
+    // rule: REVOKE-3
+    pub fn effective(&self, cap: CapNo) -> &[EntryNo] {
+        self.effective.get(cap.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The authorised revokes of a key at a directory or above, in the order of admission, whatever
+    /// they are able to do there.
+    pub fn revokes_at(&self, log: &Log, who: KeyNo, dir: DirNo) -> Vec<EntryNo> {
+        let upwards = core::iter::successors(Some(dir), |dir| log.parent(*dir));
+        let all = upwards.filter_map(|at| self.revokes_of.get(&(who, at))).flatten().copied();
+        let mut found: Vec<EntryNo> = all.filter(|no| self.is_authorised(*no)).collect();
+        found.sort_unstable();
+        found
     }
 
     /// Takes in one admitted entry; gives the entries whose flag changed, itself not included.

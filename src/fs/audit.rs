@@ -105,7 +105,7 @@ impl Reading<'_> {
     fn audit(self, key: &PublicKey) -> Result<Audit, ReadError> {
         let (wrote, cut, chains, forks) = self.look(|shown| {
             let entries =
-                shown.log.key_no(key).map_or_else(Vec::new, |key| shown.authority.entries_of(key));
+                shown.log.key_no(key).map_or_else(Vec::new, |key| shown.authority.entries_by(key));
             let cut = entries.iter().filter(|no| !shown.authority.is_authorised(**no));
             let cut: Vec<_> = cut.map(|no| shown.cut(*no)).collect();
             (shown.sketch_all(&entries), cut, chains(shown, &entries), forks(shown, &entries))

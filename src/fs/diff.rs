@@ -13,7 +13,7 @@ use crate::fs::history::{order, starts_with};
 use crate::fs::path::{PathError, join, parse};
 use crate::fs::read::{Metadata, metadata_of};
 use crate::fs::shown::Shown;
-use crate::fs::snapshot::{Snapshot, VersionError};
+use crate::fs::snapshot::{Snapshot, SnapshotError};
 use crate::log::{DirNo, EntryNo, Frontier, Log, SlotNo, Value};
 use crate::view::{Node, NodeKind};
 
@@ -97,7 +97,7 @@ pub enum DifferenceKind {
 #[non_exhaustive]
 pub enum DiffError {
     /// One of the versions cannot be shown.
-    Version(VersionError),
+    Version(SnapshotError),
     /// The text is not a path.
     Path(PathError),
     /// Neither version has something there.
@@ -122,8 +122,8 @@ impl fmt::Display for DiffError {
 
 impl core::error::Error for DiffError {}
 
-impl From<VersionError> for DiffError {
-    fn from(error: VersionError) -> Self {
+impl From<SnapshotError> for DiffError {
+    fn from(error: SnapshotError) -> Self {
         DiffError::Version(error)
     }
 }

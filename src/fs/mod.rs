@@ -4,6 +4,7 @@
 //! are synchronous, and never touch the network; handles are cheap to clone and can be used from
 //! any thread. Readers wait neither for the disk sync of a writer nor for a peer.
 
+mod adopt;
 mod audit;
 mod batch;
 mod builder;
@@ -20,10 +21,13 @@ mod overruled;
 mod path;
 mod plan;
 mod read;
+mod rename;
+mod revoke;
 #[cfg(feature = "quic")]
 mod serve;
 mod shown;
 mod snapshot;
+mod verbs;
 mod watch;
 
 use alloc::string::String;
@@ -35,7 +39,7 @@ use std::path::Path;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::entry::{Rights, SignedEntry};
+use crate::entry::SignedEntry;
 use crate::id::{DirId, EntryId, NodeId, PublicKey};
 use crate::log::{EntryNo, Offered};
 use crate::store::{Durability, StoreError, StoreStats};
@@ -54,14 +58,16 @@ pub use error::{OpenError, ReadError, WriteError};
 pub use explain::{
     CutReason, CutVersion, Explanation, Hidden, IncompleteVersion, Loser, Place, Reason,
 };
-pub use grants::KeyInfo;
+pub use grants::{Boundary, KeyInfo};
 pub use history::Version;
 pub use overruled::{Overruled, Overruling};
 pub use path::PathError;
 pub use read::{DirEntry, FileType, Metadata, Walk};
+pub use revoke::{Keep, PathEffect, RevokeError, RevokePlan};
 #[cfg(feature = "quic")]
 pub use serve::{ServeError, Serving};
-pub use snapshot::{Snapshot, VersionError};
+pub use snapshot::{Snapshot, SnapshotError};
+pub use verbs::{Expected, VersionError};
 pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, WatchFrom};
 
 /// The keys of a replica.
@@ -187,7 +193,7 @@ impl Fs {
     /// See [`ReadError`]. A symbolic link is one, [`IsASymlink`](ReadError::IsASymlink), for links
     /// are not followed.
     pub fn read(&self, path: impl AsRef<str>) -> Result<Bytes, ReadError> {
-        self.engine.now().read_file(path.as_ref())
+        Ok(self.engine.now().read_file(path.as_ref())?.0)
     }
 
     /// Reads the text of a symbolic link.
@@ -356,61 +362,6 @@ impl Fs {
         Batch::new(self)
     }
 
-    /// Lets another key write at a directory and below.
-    ///
-    /// # Errors
-    ///
-    /// See [`WriteError`]: this author may not grant there, or there is no such directory.
-    ///
-    /// ```
-    /// use basefs::wire::SecretKey;
-    ///
-    /// let fs = basefs::Fs::in_memory()?;
-    /// let ana = SecretKey::from_seed([7; 32]);
-    /// fs.create_dir_all("/users/ana")?;
-    /// fs.grant("/users/ana", ana.public())?;
-    /// assert_eq!(fs.keys()?[1].path.as_deref(), Some("/users/ana"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn grant(&self, path: impl AsRef<str>, who: PublicKey) -> Result<EntryId, WriteError> {
-        self.grant_with(path, who, Rights::Write, "")
-    }
-
-    /// Gives another key rights at a directory and below, under a label of at most 64 bytes.
-    ///
-    /// # Errors
-    ///
-    /// As for [`grant`](Self::grant).
-    ///
-    /// ```
-    /// use basefs::entry::Rights;
-    /// use basefs::wire::SecretKey;
-    ///
-    /// let fs = basefs::Fs::in_memory()?;
-    /// let admin = SecretKey::from_seed([7; 32]);
-    /// fs.grant_with("/", admin.public(), Rights::All, "ana's laptop")?;
-    /// assert_eq!(fs.keys()?[1].label, "ana's laptop");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn grant_with(
-        &self,
-        path: impl AsRef<str>,
-        who: PublicKey,
-        rights: Rights,
-        label: &str,
-    ) -> Result<EntryId, WriteError> {
-        self.plan(|plan| plan.grant(path.as_ref(), who, rights, label))
-    }
-
-    /// Every capability ever given: the root keys first, then in the order of admission.
-    ///
-    /// # Errors
-    ///
-    /// The store failed.
-    pub fn keys(&self) -> Result<Vec<KeyInfo>, ReadError> {
-        self.engine.keys()
-    }
-
     /// The versions of a path: the winning line first, then the others.
     ///
     /// # Errors
@@ -553,23 +504,29 @@ impl Fs {
         self.engine.settle(ticket, self.durability)
     }
 
+    /// A plan that is only looked at.
+    fn draft(&self) -> Plan<'_> {
+        Plan::new(&self.engine, &self.identity.author)
+    }
+
     /// Plans, signs, takes in and makes durable what `wish` asks for.
-    fn plan<T>(
+    fn plan<T, E: From<WriteError>>(
         &self,
-        wish: impl FnOnce(&mut Plan<'_>) -> Result<T, WriteError>,
-    ) -> Result<T, WriteError> {
-        self.engine.check()?;
+        wish: impl FnOnce(&mut Plan<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let failed = |error: StoreError| E::from(WriteError::Store(error));
+        self.engine.check().map_err(failed)?;
         let planning = self.planning.lock();
-        let mut plan = Plan::new(&self.engine, &self.identity.author);
+        let mut plan = self.draft();
         let done = wish(&mut plan)?;
         let Plan { entries, mut blocks, contents, .. } = plan;
         if entries.is_empty() {
             return Ok(done);
         }
-        self.engine.retain_new(&mut blocks)?;
-        let ticket = self.engine.author(entries, blocks, &contents)?;
+        self.engine.retain_new(&mut blocks).map_err(failed)?;
+        let ticket = self.engine.author(entries, blocks, &contents).map_err(failed)?;
         drop(planning);
-        self.settle(ticket)?;
+        self.settle(ticket).map_err(failed)?;
         Ok(done)
     }
 }

@@ -30,8 +30,7 @@ pub enum Overruling {
 
 /// What of an author's work a change hid. Says nothing of what was built upon, merged or removed
 /// by those who had seen it.
-// rule: FORK-4
-// rule: AUTH-1
+// rule: CLIENT-11
 pub(super) fn overruled(
     shown: Shown<'_>,
     change: &SlotChange,

@@ -149,6 +149,7 @@ struct Found {
     node: Node,
     content: Option<Content>,
     origin: Option<EntryNo>,
+    version: Option<EntryId>,
 }
 
 fn find(shown: Shown<'_>, at: &Target<'_>) -> Result<Node, ReadError> {
@@ -177,7 +178,8 @@ impl Reading<'_> {
                 _ => None,
             };
             let origin = node.winner.map(|no| shown.log.origin(no));
-            Ok(Found { node, content, origin })
+            let version = node.winner.map(|no| shown.log.id(no));
+            Ok(Found { node, content, origin, version })
         })
     }
 
@@ -191,7 +193,8 @@ impl Reading<'_> {
         self.look(|shown| find(shown, &at).is_ok())
     }
 
-    pub(super) fn read_file(self, path: &str) -> Result<Bytes, ReadError> {
+    /// The content of a file and the version it is of.
+    pub(super) fn read_file(self, path: &str) -> Result<(Bytes, EntryId), ReadError> {
         let at = Target::parse(path)?;
         let found = self.find(&at)?;
         match found.node.kind {
@@ -205,10 +208,12 @@ impl Reading<'_> {
                 return Err(ReadError::IsASymlink { path: at.path(), target });
             }
         }
-        let (Some(content), Some(origin)) = (found.content, found.origin) else {
+        let (Some(content), Some(origin), Some(version)) =
+            (found.content, found.origin, found.version)
+        else {
             return Err(ReadError::NotFound { path: at.path() });
         };
-        self.engine.read_content(|| at.path(), &content, origin)
+        Ok((self.engine.read_content(|| at.path(), &content, origin)?, version))
     }
 
     pub(super) fn read_link(self, path: &str) -> Result<String, ReadError> {

@@ -22,19 +22,19 @@ use crate::view::Past;
 /// Why a version of the whole hierarchy cannot be shown. Nothing was changed.
 ///
 /// ```
-/// use basefs::fs::VersionError;
+/// use basefs::fs::SnapshotError;
 /// use basefs::{Fs, id::VersionId};
 ///
 /// let (fs, other) = (Fs::in_memory()?, Fs::in_memory()?);
 /// other.write("/motd", "hello")?;
 /// let version = other.version()?;
-/// assert!(matches!(fs.at(&version), Err(VersionError::Missing(_))));
-/// assert_eq!(fs.find_version(&version.id()), Err(VersionError::Unknown(version.id())));
+/// assert!(matches!(fs.at(&version), Err(SnapshotError::Missing(_))));
+/// assert_eq!(fs.find_version(&version.id()), Err(SnapshotError::Unknown(version.id())));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum VersionError {
+pub enum SnapshotError {
     /// Entries of it are not here yet, or are of another hierarchy.
     Missing(MissingHeads),
     /// This replica never gave out a version of that id, or has forgotten it: ask for the version
@@ -44,29 +44,29 @@ pub enum VersionError {
     Store(StoreError),
 }
 
-impl fmt::Display for VersionError {
+impl fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            VersionError::Missing(missing) => missing.fmt(f),
-            VersionError::Unknown(id) => {
+            SnapshotError::Missing(missing) => missing.fmt(f),
+            SnapshotError::Unknown(id) => {
                 write!(f, "this replica does not know version {id:.16}; ask for its full text")
             }
-            VersionError::Store(error) => error.fmt(f),
+            SnapshotError::Store(error) => error.fmt(f),
         }
     }
 }
 
-impl core::error::Error for VersionError {}
+impl core::error::Error for SnapshotError {}
 
-impl From<StoreError> for VersionError {
+impl From<StoreError> for SnapshotError {
     fn from(error: StoreError) -> Self {
-        VersionError::Store(error)
+        SnapshotError::Store(error)
     }
 }
 
-impl From<MissingHeads> for VersionError {
+impl From<MissingHeads> for SnapshotError {
     fn from(missing: MissingHeads) -> Self {
-        VersionError::Missing(missing)
+        SnapshotError::Missing(missing)
     }
 }
 
@@ -104,7 +104,7 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// See [`VersionError`].
+    /// See [`SnapshotError`].
     ///
     /// ```
     /// let fs = basefs::Fs::in_memory()?;
@@ -114,12 +114,12 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     // rule: AT-1
-    pub fn find_version(&self, id: &VersionId) -> Result<Frontier, VersionError> {
+    pub fn find_version(&self, id: &VersionId) -> Result<Frontier, SnapshotError> {
         let entries = layout::remembered_version(&**self.engine.store(), id)?;
-        let entries = entries.ok_or(VersionError::Unknown(*id))?;
+        let entries = entries.ok_or(SnapshotError::Unknown(*id))?;
         let frontier = self.engine.read(|node| node.replica().log().frontier_of_first(entries));
         // After a crash the log may have gone on otherwise than before.
-        if frontier.id() == *id { Ok(frontier) } else { Err(VersionError::Unknown(*id)) }
+        if frontier.id() == *id { Ok(frontier) } else { Err(SnapshotError::Unknown(*id)) }
     }
 
     /// The whole hierarchy as it was at a version, with the authority of then: what was revoked
@@ -129,7 +129,7 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// See [`VersionError`].
+    /// See [`SnapshotError`].
     ///
     /// ```
     /// let fs = basefs::Fs::in_memory()?;
@@ -139,7 +139,7 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     // rule: AT-1
-    pub fn at(&self, version: &Frontier) -> Result<Snapshot, VersionError> {
+    pub fn at(&self, version: &Frontier) -> Result<Snapshot, SnapshotError> {
         let past = self.engine.read(|node| {
             let replica = node.replica();
             replica.view().at(replica.log(), version)
@@ -177,7 +177,7 @@ impl Snapshot {
     ///
     /// See [`ReadError`].
     pub fn read(&self, path: impl AsRef<str>) -> Result<Bytes, ReadError> {
-        self.reading().read_file(path.as_ref())
+        Ok(self.reading().read_file(path.as_ref())?.0)
     }
 
     /// Reads the text of a symbolic link.

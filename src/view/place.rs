@@ -66,12 +66,32 @@ impl View {
     // rule: TREE-5
     pub fn place(&self, log: &Log, authority: &Authority, dir: DirNo) -> Option<SlotNo> {
         let is_dir = |no: EntryNo| log.value(no) == Some(&Value::Dir(dir));
-        let mut slot = log.home(dir)?;
+        let home = log.home(dir)?;
         // Nearly every directory is where it was made, and every path leads through some.
-        if self.winner(slot).is_some_and(is_dir) {
-            return Some(slot);
+        if self.winner(home).is_some_and(is_dir) {
+            return Some(home);
         }
+        self.follow(log, authority, dir, &mut BTreeSet::new())
+    }
+
+    /// The slots that decide where a directory hangs: its home, where it was moved from there, and
+    /// so on. A link to the directory in one of them moves it, elsewhere it is an alias.
+    // rule: TREE-2
+    pub fn trail(&self, log: &Log, authority: &Authority, dir: DirNo) -> BTreeSet<SlotNo> {
         let mut visited = BTreeSet::new();
+        self.follow(log, authority, dir, &mut visited);
+        visited
+    }
+
+    fn follow(
+        &self,
+        log: &Log,
+        authority: &Authority,
+        dir: DirNo,
+        visited: &mut BTreeSet<SlotNo>,
+    ) -> Option<SlotNo> {
+        let is_dir = |no: EntryNo| log.value(no) == Some(&Value::Dir(dir));
+        let mut slot = log.home(dir)?;
         while visited.insert(slot) {
             let winner = self.winner(slot)?;
             let line =

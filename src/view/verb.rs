@@ -7,7 +7,7 @@ use crate::entry::Action;
 use crate::log::{EntryNo, Log, Value};
 use crate::view::View;
 
-/// What an entry of a slot did, in the words of its author (client rule 3).
+/// What an entry of a slot did, in the words of its author (CLIENT-3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Verb {
@@ -68,6 +68,7 @@ impl fmt::Display for Verb {
 
 impl View {
     /// What an entry did.
+    // rule: CLIENT-3
     // rule: VIEW-2
     pub fn verb(&self, log: &Log, authority: &Authority, no: EntryNo) -> Verb {
         let base = log.prev(no).first().copied();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use basefs::fs::VersionError;
+use basefs::fs::SnapshotError;
 use basefs::log::{Frontier, ParseFrontierError};
 use basefs::view::{Status, Verb};
 use basefs::{Fs, ReadError};
@@ -38,6 +38,7 @@ fn versions_are_named_by_what_their_author_did() {
 
 #[test]
 fn links_read_as_ack_revert_or_link_by_what_they_point_at() {
+    // rule: CLIENT-3
     // rule: VIEW-2
     let all = founder_and(0);
     let founder = &all[0];
@@ -171,9 +172,9 @@ fn a_version_is_shown_wherever_its_entries_are_and_named_where_they_are_not() {
     let [founder, one, two] = &team[..] else { panic!("three") };
     one.write("/team/f", "one's").unwrap();
     let version = one.version().unwrap();
-    let Err(VersionError::Missing(missing)) = two.at(&version) else { panic!("it lacks one's") };
+    let Err(SnapshotError::Missing(missing)) = two.at(&version) else { panic!("it lacks one's") };
     assert_eq!(missing.ids, [tip(one, "/team/f")]);
-    let unknown = Err(VersionError::Unknown(version.id()));
+    let unknown = Err(SnapshotError::Unknown(version.id()));
     assert_eq!(two.find_version(&version.id()), unknown);
 
     exchange(&team);
@@ -245,7 +246,7 @@ fn the_latest_versions_are_remembered_and_no_more() {
         fs.write("/f", n.to_string()).unwrap();
         last = fs.version().unwrap();
     }
-    assert_eq!(fs.find_version(&first.id()), Err(VersionError::Unknown(first.id())));
+    assert_eq!(fs.find_version(&first.id()), Err(SnapshotError::Unknown(first.id())));
     assert_eq!(fs.find_version(&last.id()), Ok(last));
     assert!(fs.at(&first).is_ok(), "in full it is good for ever");
 }

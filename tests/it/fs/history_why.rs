@@ -312,8 +312,8 @@ fn warning(watch: &Watch, path: &str) -> Option<basefs::fs::Overruled> {
 
 #[test]
 fn whoever_is_overruled_is_told_by_whom_and_why() {
+    // rule: CLIENT-11
     // rule: FORK-4
-    // rule: AUTH-1
     let team = team();
     let [founder, one, two] = &team[..] else { panic!("three") };
     let mine = one.write("/team/f", "one's").unwrap();
@@ -337,6 +337,7 @@ fn whoever_is_overruled_is_told_by_whom_and_why() {
 
 #[test]
 fn whoever_is_revoked_is_told_what_of_theirs_went() {
+    // rule: CLIENT-11
     // rule: AUTH-1
     let team = team();
     let [founder, one, _]: &[Member; 3] = team.as_slice().try_into().unwrap();

@@ -15,6 +15,13 @@ mod local;
 mod network;
 mod opening;
 #[cfg(feature = "quic")]
+mod rename;
+#[cfg(feature = "quic")]
+mod revoke;
+#[cfg(feature = "quic")]
 mod secrets;
+mod team;
 #[cfg(feature = "quic")]
 mod tools;
+#[cfg(feature = "quic")]
+mod verbs;
