@@ -139,8 +139,14 @@ pub enum ReadError {
         /// The path.
         path: String,
     },
-    /// The content, or a part of it, is not on this replica. A version shows only once all of its
-    /// content is here, so this store has lost a block.
+    /// No version of that id is in the log of this replica.
+    UnknownVersion {
+        /// The id.
+        id: EntryId,
+    },
+    /// The content, or a part of it, is not on this replica. A path shows a version only once all
+    /// of its content is here; so this is a version that does not show, or the store has lost a
+    /// block.
     NotHere {
         /// The path.
         path: String,
@@ -169,6 +175,9 @@ impl fmt::Display for ReadError {
                 write!(f, "{path}: is a symbolic link to {target:?}")
             }
             ReadError::NotASymlink { path } => write!(f, "{path}: not a symbolic link"),
+            ReadError::UnknownVersion { id } => {
+                write!(f, "version {id:.16} is not on this replica")
+            }
             ReadError::NotHere { path, block } => {
                 write!(f, "{path}: block {block:.16} is not on this replica")
             }

@@ -152,7 +152,7 @@ impl Fs {
     /// ```
     // rule: CLIENT-10
     pub fn grants_below(&self, path: impl AsRef<str>) -> Result<Vec<KeyInfo>, ReadError> {
-        let top = self.engine.dir_id(path.as_ref())?;
+        let top = self.engine.now().dir_id(path.as_ref())?;
         self.engine.key_infos(|replica, cap| {
             let log = replica.log();
             let is_grant = log.cap_rank(cap).grants > 0;

@@ -5,14 +5,19 @@
 //! any thread. Readers wait neither for the disk sync of a writer nor for a peer.
 
 mod adopt;
+mod audit;
 mod batch;
 mod builder;
+mod conflicts;
+mod diff;
 mod engine;
 mod error;
+mod explain;
 mod flusher;
 mod grants;
 mod history;
 mod keyfile;
+mod overruled;
 mod path;
 mod plan;
 mod read;
@@ -20,6 +25,8 @@ mod rename;
 mod revoke;
 #[cfg(feature = "quic")]
 mod serve;
+mod shown;
+mod snapshot;
 mod verbs;
 mod watch;
 
@@ -42,16 +49,24 @@ use engine::{Engine, Ticket};
 use flusher::Flusher;
 use plan::{Plan, check_size, prepare};
 
+pub use audit::{Audit, Chain, Equivocation};
 pub use batch::Batch;
 pub use builder::{AUTHOR_KEY_FILE, Builder, NODE_KEY_FILE, READ_SECRET_FILE};
+pub use conflicts::{Conflict, LostDir, Orphan};
+pub use diff::{DiffError, Difference, DifferenceKind};
 pub use error::{OpenError, ReadError, WriteError};
+pub use explain::{
+    CutReason, CutVersion, Explanation, Hidden, IncompleteVersion, Loser, Place, Reason,
+};
 pub use grants::{Boundary, KeyInfo};
-pub use history::{Explanation, Loser, Version};
+pub use history::Version;
+pub use overruled::{Overruled, Overruling};
 pub use path::PathError;
 pub use read::{DirEntry, FileType, Metadata, Walk};
 pub use revoke::{Keep, PathEffect, RevokeError, RevokePlan};
 #[cfg(feature = "quic")]
 pub use serve::{ServeError, Serving};
+pub use snapshot::{Snapshot, SnapshotError};
 pub use verbs::{Expected, RevertError};
 pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, WatchFrom};
 
@@ -178,7 +193,7 @@ impl Fs {
     /// See [`ReadError`]. A symbolic link is one, [`IsASymlink`](ReadError::IsASymlink), for links
     /// are not followed.
     pub fn read(&self, path: impl AsRef<str>) -> Result<Bytes, ReadError> {
-        Ok(self.engine.read_file(path.as_ref())?.0)
+        Ok(self.engine.now().read_file(path.as_ref())?.0)
     }
 
     /// Reads the text of a symbolic link.
@@ -194,7 +209,7 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read_link(&self, path: impl AsRef<str>) -> Result<String, ReadError> {
-        self.engine.read_link(path.as_ref())
+        self.engine.now().read_link(path.as_ref())
     }
 
     /// Lists a directory in the order of names.
@@ -211,7 +226,7 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read_dir(&self, path: impl AsRef<str>) -> Result<Vec<DirEntry>, ReadError> {
-        self.engine.read_dir(path.as_ref())
+        self.engine.now().read_dir(path.as_ref())
     }
 
     /// About what is at a path; symbolic links are not followed.
@@ -228,12 +243,12 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn metadata(&self, path: impl AsRef<str>) -> Result<Metadata, ReadError> {
-        self.engine.metadata(path.as_ref())
+        self.engine.now().metadata(path.as_ref())
     }
 
     /// Whether something is at a path.
     pub fn exists(&self, path: impl AsRef<str>) -> bool {
-        self.engine.exists(path.as_ref())
+        self.engine.now().exists(path.as_ref())
     }
 
     /// Everything below a directory, parents before children.
@@ -252,7 +267,7 @@ impl Fs {
     pub fn walk(&self, path: impl AsRef<str>) -> Result<Walk, ReadError> {
         let mut open = self.read_dir(path)?;
         open.reverse();
-        Ok(Walk { engine: Arc::clone(&self.engine), open })
+        Ok(Walk { engine: Arc::clone(&self.engine), past: None, open })
     }
 
     /// Writes a whole file, and makes the directories above it. An executable file stays one.
@@ -364,7 +379,7 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn versions(&self, path: impl AsRef<str>) -> Result<Vec<Version>, ReadError> {
-        self.engine.versions(path.as_ref())
+        self.engine.now().versions(path.as_ref())
     }
 
     /// Why a path shows what it shows: who won, who lost, and by which rule.
@@ -382,7 +397,7 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn explain(&self, path: impl AsRef<str>) -> Result<Explanation, ReadError> {
-        self.engine.explain(path.as_ref())
+        self.engine.now().explain(path.as_ref())
     }
 
     /// Watches a subtree.
@@ -473,7 +488,7 @@ impl Fs {
     ///
     /// Nothing is there, or not a directory.
     pub fn dir_id(&self, path: impl AsRef<str>) -> Result<DirId, ReadError> {
-        self.engine.dir_id(path.as_ref())
+        self.engine.now().dir_id(path.as_ref())
     }
 
     /// Number of entries in the log.

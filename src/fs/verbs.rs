@@ -119,7 +119,7 @@ impl Fs {
     ///
     /// As for [`read`](Self::read).
     pub fn read_with_version(&self, path: impl AsRef<str>) -> Result<(Bytes, EntryId), ReadError> {
-        self.engine.read_file(path.as_ref())
+        self.engine.now().read_file(path.as_ref())
     }
 
     /// Writes a file if it is still at the version that was read: compare and set.

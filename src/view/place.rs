@@ -41,12 +41,23 @@ pub enum NodeKind {
 
 impl View {
     /// The next entry of the line of a slot: the nearest authorised one along `prev[0]`.
-    fn line_next(log: &Log, authority: &Authority, no: EntryNo) -> Option<EntryNo> {
+    pub(super) fn line_next(log: &Log, authority: &Authority, no: EntryNo) -> Option<EntryNo> {
         let mut at = log.prev(no).first().copied()?;
         while !authority.is_authorised(at) {
             at = log.prev(at).first().copied()?;
         }
         Some(at)
+    }
+
+    /// The winner of a slot, what it was built on, and so on: the line of the slot.
+    pub fn line<'a>(
+        &self,
+        log: &'a Log,
+        authority: &'a Authority,
+        slot: SlotNo,
+    ) -> impl Iterator<Item = EntryNo> + use<'a> {
+        let next = |no: &EntryNo| Self::line_next(log, authority, *no);
+        core::iter::successors(self.winner(slot), next)
     }
 
     /// The slot where a directory hangs: its home, or where it was moved. None for the root and

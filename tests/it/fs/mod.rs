@@ -4,6 +4,12 @@ mod concurrency;
 #[cfg(feature = "quic")]
 mod conflict;
 mod crash;
+#[cfg(feature = "quic")]
+mod history;
+#[cfg(feature = "quic")]
+mod history_diff;
+#[cfg(feature = "quic")]
+mod history_why;
 mod local;
 #[cfg(feature = "quic")]
 mod network;
@@ -14,7 +20,8 @@ mod rename;
 mod revoke;
 #[cfg(feature = "quic")]
 mod secrets;
-#[cfg(feature = "quic")]
 mod team;
+#[cfg(feature = "quic")]
+mod tools;
 #[cfg(feature = "quic")]
 mod verbs;
