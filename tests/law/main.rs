@@ -1,0 +1,11 @@
+//! The law of the view: a slow evaluator written from the rules, and the crate held against it.
+#![allow(missing_docs)]
+// Helpers of tests may fail as tests do; the exception for tests covers only functions marked so.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::print_stdout)]
+
+mod compare;
+#[path = "../vectors/file.rs"]
+mod file;
+mod naive;
+mod vectors;
