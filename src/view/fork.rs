@@ -52,6 +52,7 @@ pub struct Outcome {
     entries: Vec<EntryNo>,
     live: Vec<bool>,
     is_tip: Vec<bool>,
+    is_followed: Vec<bool>,
     parent: Vec<usize>,
 }
 
@@ -63,6 +64,11 @@ impl Outcome {
     /// Whether an entry counts: authorised, and ready or followed by one that is (READY-2).
     pub fn is_live(&self, no: EntryNo) -> bool {
         self.position(no).is_some_and(|position| self.live[position])
+    }
+
+    /// Whether an authorised, ready entry descends from an entry.
+    pub fn is_followed(&self, no: EntryNo) -> bool {
+        self.position(no).is_some_and(|position| self.is_followed[position])
     }
 
     /// The live entries that nothing live descends from, in order of admission.
@@ -165,7 +171,7 @@ pub(super) fn decide(
 ) -> Outcome {
     let authorised: Vec<bool> = entries.iter().map(|no| authority.is_authorised(*no)).collect();
     let mut forest = Forest::grow(log, slot, entries, authorised);
-    forest.find_live(is_ready);
+    let is_followed = forest.find_live(is_ready);
     let (votes, is_tip) = forest.vote();
     let scores = forest.score(votes);
     let (winner, beaten) = forest.walk(&scores);
@@ -177,7 +183,7 @@ pub(super) fn decide(
             *above = position;
         }
     }
-    Outcome { winner, beaten, entries, live, is_tip, parent }
+    Outcome { winner, beaten, entries, live, is_tip, is_followed, parent }
 }
 
 impl<'a> Forest<'a> {
@@ -209,8 +215,9 @@ impl<'a> Forest<'a> {
         Self { log, slot, entries, authorised, live, prev, parent, depth, jump }
     }
 
+    /// Finds the live entries; gives those that an authorised, ready entry descends from.
     // rule: READY-2
-    fn find_live(&mut self, is_ready: impl Fn(EntryNo) -> bool) {
+    fn find_live(&mut self, is_ready: impl Fn(EntryNo) -> bool) -> Vec<bool> {
         let mut has_ready_descendant = alloc::vec![false; self.entries.len()];
         for at in (0..self.entries.len()).rev() {
             let counts = self.authorised[at] && is_ready(self.entries[at]);
@@ -222,6 +229,7 @@ impl<'a> Forest<'a> {
                 }
             }
         }
+        has_ready_descendant
     }
 
     /// The lowest common ancestor of two nodes of the tree.
