@@ -5,7 +5,16 @@
 #![allow(clippy::print_stdout)]
 
 mod compare;
+#[path = "../../fuzz/converge.rs"]
+mod converge;
+mod exchange;
 #[path = "../vectors/file.rs"]
 mod file;
+mod generate;
+mod laws;
+#[path = "../../fuzz/merge.rs"]
+mod merge;
 mod naive;
+mod random;
+mod replay;
 mod vectors;
