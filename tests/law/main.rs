@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout)]
 
 mod compare;
+mod exhaustion;
 #[path = "../vectors/file.rs"]
 mod file;
 mod naive;
