@@ -19,9 +19,10 @@ pub(crate) fn same(replica: &Replica, state: &State) -> Result<(), String> {
     let told = Told(replica);
     same_set("ADMIT", &told.admitted(), &state.admitted)?;
     same_set("AUTH-1", &told.authorised(), &state.authorised)?;
-    same_set("READY-2", &told.live(), &state.live)?;
+    let (live, decided) = told.decided();
+    same_set("READY-2", &live, &state.live)?;
     same_map("FORK-3, the winner", &told.winners(), &state.winners)?;
-    same_map("FORK-3, decided anew", &told.decided(), &state.winners)?;
+    same_map("FORK-3, decided anew", &decided, &state.winners)?;
     same_map("VIEW-3, conflicts", &told.conflicts(), &state.conflicts)?;
     same_map("TREE-2, the place", &told.places(), &state.places)?;
     same_map("VIEW-1, the path", &told.paths(), &state.paths)?;
@@ -97,28 +98,23 @@ impl Told<'_> {
         self.numbers().filter(|no| authority.is_authorised(*no)).map(|no| self.id(no)).collect()
     }
 
-    fn live(&self) -> BTreeSet<EntryId> {
-        let (log, view, authority) = (self.0.log(), self.0.view(), self.0.authority());
-        let mut live = BTreeSet::new();
-        for slot in self.slot_numbers() {
-            let outcome = view.outcome(log, authority, slot);
-            let entries = view.entries(slot).into_iter().filter(|no| outcome.is_live(*no));
-            live.extend(entries.map(|no| self.id(no)));
-        }
-        live
-    }
-
     /// The winners as they are maintained.
     fn winners(&self) -> BTreeMap<Slot, Option<EntryId>> {
         let winner = |slot| self.0.view().winner(slot).map(|no| self.id(no));
         self.slot_numbers().map(|slot| (self.slot(slot), winner(slot))).collect()
     }
 
-    /// The winners as they come out when every slot is decided from scratch.
-    fn decided(&self) -> BTreeMap<Slot, Option<EntryId>> {
+    /// What is live, and the winners, when every slot is decided from scratch.
+    fn decided(&self) -> (BTreeSet<EntryId>, BTreeMap<Slot, Option<EntryId>>) {
         let (log, view, authority) = (self.0.log(), self.0.view(), self.0.authority());
-        let winner = |slot| view.outcome(log, authority, slot).winner.map(|no| self.id(no));
-        self.slot_numbers().map(|slot| (self.slot(slot), winner(slot))).collect()
+        let (mut live, mut winners) = (BTreeSet::new(), BTreeMap::new());
+        for slot in self.slot_numbers() {
+            let outcome = view.outcome(log, authority, slot);
+            let entries = view.entries(slot).into_iter().filter(|no| outcome.is_live(*no));
+            live.extend(entries.map(|no| self.id(no)));
+            winners.insert(self.slot(slot), outcome.winner.map(|no| self.id(no)));
+        }
+        (live, winners)
     }
 
     fn conflicts(&self) -> BTreeMap<Slot, BTreeSet<EntryId>> {

@@ -8,6 +8,7 @@ mod compare;
 #[path = "../../fuzz/converge.rs"]
 mod converge;
 mod exchange;
+mod exhaustion;
 #[path = "../vectors/file.rs"]
 mod file;
 mod generate;

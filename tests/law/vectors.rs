@@ -87,6 +87,7 @@ impl<'a> Scenario<'a> {
             .filter(|id| !state.admitted.contains(*id) && !state.rejected.contains_key(*id));
         assert_eq!(self.labels_of(waiting), strings(&expected["waiting"]), "{name}: waiting");
         self.check_view(&state, expected, name);
+        self.check_needed(&state, &complete, name);
         for step in list(self.json.get("steps").unwrap_or(&json!([]))) {
             complete.extend(self.named(&step["complete"]));
             let state = naive::evaluate(self.genesis, &self.entries, &complete);
@@ -95,6 +96,19 @@ impl<'a> Scenario<'a> {
         for past in list(self.json.get("at").unwrap_or(&json!([]))) {
             self.check_past(past, &complete, name);
         }
+    }
+
+    /// Without what is not needed everything looks the same.
+    // rule: GC-2
+    fn check_needed(&self, state: &State, complete: &BTreeSet<Content>, name: &str) {
+        let is_needed = |entry: &&VerifiedEntry| state.needed.contains(&entry.id());
+        let kept: Vec<VerifiedEntry> = self.entries.iter().filter(is_needed).cloned().collect();
+        let without = naive::evaluate(self.genesis, &kept, complete);
+        assert_eq!(without.admitted, state.needed, "{name}: what is needed is enough");
+        assert_eq!(without.authorised, state.authorised, "{name}: needed");
+        assert_eq!(without.paths, state.paths, "{name}: needed");
+        assert_eq!(without.conflicts, state.conflicts, "{name}: needed");
+        assert_eq!(without.orphans, state.orphans, "{name}: needed");
     }
 
     /// The view of a frontier of the past; all contents that ever come are complete.

@@ -59,12 +59,12 @@ fn is_data(entry: &VerifiedEntry) -> bool {
 }
 
 // rule: DIR-1
-fn root_dir(genesis: &EntryId) -> DirId {
+pub(crate) fn root_dir(genesis: &EntryId) -> DirId {
     DirId::from_bytes(blake3::derive_key("basefs v1 dir", genesis.as_bytes()))
 }
 
 // rule: DIR-1
-fn defined_dir(mkdir: &VerifiedEntry) -> DirId {
+pub(crate) fn defined_dir(mkdir: &VerifiedEntry) -> DirId {
     let body = mkdir.body();
     let base = body.prev.first().map_or([0; 32], |id| *id.as_bytes());
     let text = [&body.dir.as_bytes()[..], &base, body.name.as_bytes()].concat();

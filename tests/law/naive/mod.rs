@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use basefs::entry::{Payload, VerifiedEntry};
 use basefs::id::{Content, DirId, EntryId};
 
-pub(crate) use admission::{Log, Slot, Value, inline_content};
+pub(crate) use admission::{Log, Slot, Value, defined_dir, inline_content, root_dir};
 
 /// How often each rule decided something.
 pub(crate) type Deciders = BTreeMap<&'static str, u64>;
