@@ -18,10 +18,13 @@ pub(crate) fn cases(usual: u32) -> ProptestConfig {
     }
 }
 
-/// The bytes of up to so many operations.
+/// The bytes of up to so many operations. Now and then the first is one of the long ones, which
+/// few bytes give by chance.
 pub(crate) fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    let long = (0..24_u8).prop_map(|pick| vec![[u8::MAX, 1, 0, pick, 0, 0]]);
+    let first = prop_oneof![30 => Just(vec![]), 1 => long];
     let operations = vec(any::<[u8; WIDTH]>(), 0..=most);
-    operations.prop_map(|operations| operations.concat())
+    (first, operations).prop_map(|(first, operations)| [first, operations].concat().concat())
 }
 
 /// What authors do, as a list that shrinks and prints.

@@ -16,7 +16,8 @@ pub(crate) struct Replay {
     pub(crate) replica: Replica,
     pub(crate) effects: Effects,
     genesis: EntryId,
-    told: BTreeMap<EntryId, VerifiedEntry>,
+    told: Vec<VerifiedEntry>,
+    ids: BTreeSet<EntryId>,
     complete: BTreeSet<Content>,
     /// The winners as the reported changes give them.
     reported: BTreeMap<SlotNo, Option<EntryNo>>,
@@ -29,7 +30,8 @@ impl Replay {
             replica: Replica::new(genesis, 1),
             effects: Effects::default(),
             genesis,
-            told: BTreeMap::new(),
+            told: Vec::new(),
+            ids: BTreeSet::new(),
             complete: BTreeSet::new(),
             reported: BTreeMap::new(),
             seen: 0,
@@ -63,7 +65,9 @@ impl Replay {
     }
 
     pub(crate) fn offer(&mut self, entry: &VerifiedEntry) {
-        self.told.insert(entry.id(), entry.clone());
+        if self.ids.insert(entry.id()) {
+            self.told.push(entry.clone());
+        }
         self.replica.offer(entry.clone(), Source::Local, &mut self.effects);
         self.follow_reports();
     }
@@ -90,8 +94,7 @@ impl Replay {
 
     /// What the rules say about all this replica was told.
     pub(crate) fn state(&self) -> State {
-        let entries: Vec<VerifiedEntry> = self.told.values().cloned().collect();
-        naive::evaluate(self.genesis, &entries, &self.complete)
+        naive::evaluate(self.genesis, &self.told, &self.complete)
     }
 
     /// Holds the replica against the rules.
@@ -111,8 +114,8 @@ impl Replay {
     }
 
     /// What it was told, each once.
-    pub(crate) fn told(&self) -> Vec<VerifiedEntry> {
-        self.told.values().cloned().collect()
+    pub(crate) fn told(&self) -> &[VerifiedEntry] {
+        &self.told
     }
 
     /// The replica as it would be read back from a store; nothing is decided in doing so.

@@ -22,7 +22,7 @@ impl World {
             return;
         }
         let author = operation.author;
-        let dirs = self.known_dirs(author);
+        let dirs = self.likely_dirs(operation);
         let place = Place { dir: picked(&dirs, operation.dir).unwrap_or(0), name: operation.name };
         match operation.act {
             Act::Hear { from } => self.hear(author, from),
@@ -42,6 +42,16 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Where an operation may take place: mostly where the author has a capability.
+    fn likely_dirs(&self, operation: &Operation) -> Vec<usize> {
+        let (author, dirs) = (operation.author, self.known_dirs(operation.author));
+        let caps = self.caps(author);
+        let is_covered =
+            |dir: &usize| caps.iter().any(|cap| self.is_in_lineage(self.cap_dir(*cap), *dir));
+        let covered: Vec<usize> = dirs.iter().copied().filter(is_covered).collect();
+        if covered.is_empty() || matches!(operation.cap, Cap::Any(_)) { dirs } else { covered }
     }
 
     /// Signs an entry and takes it in; gives its position unless it is not even well formed.

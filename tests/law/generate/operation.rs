@@ -162,6 +162,8 @@ pub(crate) enum Flaw {
 }
 
 const NAMES: [&str; 4] = ["a", "a", "b", "c"];
+/// Those who live on grants have more to quarrel about: nobody's rank is that of a root.
+const WHO: [usize; 16] = [0, 2, 3, 4, 5, 2, 3, 4, 5, 1, 2, 3, 4, 5, 0, STRANGER];
 
 fn name(byte: u8) -> &'static str {
     NAMES[usize::from(byte % 4)]
@@ -171,14 +173,14 @@ impl Operation {
     /// Every six bytes are an operation; zeros are the plainest.
     pub(crate) fn decode(bytes: [u8; WIDTH]) -> Self {
         let [what, who, place, pick, style, flaw] = bytes;
-        let author = match who & 0xf {
-            0xf => STRANGER,
-            low => usize::from(low) % AUTHORS,
-        };
+        let act = act(what, usize::from(who >> 4) % AUTHORS, place, pick);
+        // A revoke by an equal has no effect, so every second is by a root.
+        let by_root = matches!(act, Act::Revoke { .. }) && place & 0x40 != 0;
         Self {
-            author,
-            act: act(what, usize::from(who >> 4) % AUTHORS, place, pick),
-            dir: place & 0xf,
+            author: if by_root { usize::from(who & 1) } else { WHO[usize::from(who & 0xf)] },
+            act,
+            // Half of what happens is in the topmost directory that the author may change.
+            dir: (place & 0xf).saturating_sub(7),
             name: name(place >> 4),
             base: base(style & 0xf, pick),
             cap: match style >> 4 & 3 {

@@ -17,7 +17,7 @@ use crate::replay::Replay;
 // rule: GC-1
 fn superseded(replay: &Replay, state: &State) -> BTreeSet<Content> {
     let told = replay.told();
-    let log = Log::admit(replay.replica.log().genesis(), &told);
+    let log = Log::admit(replay.replica.log().genesis(), told);
     let content = |id: &EntryId| match log.value(id) {
         Value::File { content, .. } => Some(*content),
         _ => None,
@@ -38,7 +38,9 @@ fn superseded(replay: &Replay, state: &State) -> BTreeSet<Content> {
     }
     let mut spare = replay.contents().clone();
     for id in state.live.iter().filter(|id| !followed.contains(id)) {
-        content(id).iter().for_each(|content| drop(spare.remove(content)));
+        content(id).iter().for_each(|content| {
+            spare.remove(content);
+        });
     }
     spare
 }

@@ -8,7 +8,7 @@ use basefs::log::{EntryNo, Frontier, Log, SlotNo};
 use basefs::node::Replica;
 use basefs::view::Past;
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::{everything, holds};
 use crate::generate::{Rng, schedule};
@@ -64,7 +64,7 @@ fn l02_incremental_state_is_the_rebuilt_one_after_every_event() {
     let deciders = RefCell::new(Deciders::new());
     let input = (any::<[u8; 2]>(), bytes(40));
     let input = input.prop_map(|(seed, operations)| [&seed[..], &operations].concat());
-    let ran = TestRunner::new(cases(2_500)).run(&input, |bytes| {
+    let ran = runner(1_500).run(&input, |bytes| {
         for (rule, times) in merge::merge(&bytes) {
             *deciders.borrow_mut().entry(rule).or_default() += times;
         }
@@ -80,6 +80,15 @@ fn l02_incremental_state_is_the_rebuilt_one_after_every_event() {
     }
     for rule in DECIDERS {
         assert!(deciders.contains_key(rule), "{rule} decided nothing");
+    }
+}
+
+/// The same logs every time, so that what they reach does not hang on luck; others in long runs.
+fn runner(usual: u32) -> TestRunner {
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    match cases(usual) {
+        config if config.cases == usual => TestRunner::new_with_rng(config, rng),
+        config => TestRunner::new(config),
     }
 }
 
@@ -99,7 +108,7 @@ fn past_of(log: &Log, past: &Past) -> (BTreeSet<EntryId>, Vec<(usize, Option<Ent
 fn check_past(replica: &Replica, replay: &Replay, heads: &BTreeSet<EntryId>) -> Result<(), String> {
     let frontier = Frontier::new(heads.iter().copied().collect());
     let past = replica.view().at(replica.log(), &frontier).map_err(|error| error.to_string())?;
-    let reached = naive::reachable(&replay.told(), heads);
+    let reached = naive::reachable(replay.told(), heads);
     let alone = Replay::of(replica.log().genesis(), &reached, replay.contents());
     if alone.replica.log().len() < reached.len() {
         // Nothing reached defines the directory of one of them: alone it would wait.
@@ -218,7 +227,7 @@ proptest! {
             }
         }
         let [mut ana, mut bob] = replays;
-        let (of_ana, of_bob) = (ana.told(), bob.told());
+        let (of_ana, of_bob) = (ana.told().to_vec(), bob.told().to_vec());
         let contents = (ana.contents().clone(), bob.contents().clone());
         of_bob.iter().rev().for_each(|entry| ana.offer(entry));
         of_ana.iter().for_each(|entry| bob.offer(entry));
