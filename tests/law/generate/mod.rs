@@ -12,6 +12,8 @@ mod operation;
 mod schedule;
 mod world;
 
-pub(crate) use operation::{AUTHORS, Act, Keep, Operation, STRANGER, WIDTH, decode};
+pub(crate) use operation::{
+    AUTHORS, Act, After, Base, Cap, Keep, Operation, STRANGER, WIDTH, decode,
+};
 pub(crate) use schedule::{Event, Rng, schedule};
 pub(crate) use world::{Made, World, blocks, contents, key};

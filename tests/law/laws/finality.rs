@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use basefs::entry::{Body, FileData, Payload};
+use basefs::entry::{Body, FileData, Payload, Rights};
 use basefs::id::EntryId;
 use basefs::log::{EntryNo, Log, SlotNo};
 use basefs::node::{Effects, Replica};
 use proptest::prelude::*;
 
 use super::everything;
-use crate::generate::{AUTHORS, Made, Operation, World};
+use crate::generate::{AUTHORS, Act, After, Base, Cap, Made, Operation, World};
 use crate::random::{cases, operations, worlds};
 use crate::replay::Replay;
 
@@ -130,4 +130,52 @@ proptest! {
         go_on(&mut world, &mut replay, acked, &later);
         prop_assert_eq!(replay.replica.view().winner(slot), Some(acked));
     }
+}
+
+/// The limit of law 7. Ana writes, Bob, her equal, acks; Cat, their equal too, writes at the same
+/// time and is outnumbered. Dan, below them, knows nothing of the ack and merges Ana's version into
+/// Cat's. Now Ana's vote counts for neither branch, Bob and Cat are one against one, and the tie
+/// decides: for some names against the ack.
+// rule: FORK-2
+// rule: FORK-4
+#[test]
+fn a_merge_from_below_can_leave_equals_to_the_tie() {
+    const ANA: usize = 2;
+    const BOB: usize = 3;
+    const CAT: usize = 4;
+    const DAN: usize = 5;
+    let displaced = ["a", "b", "c", "d", "e", "f"].map(|name| {
+        let step = |author, act| {
+            let plain = Operation::decode([0; 6]);
+            Operation { author, act, name, dir: 1, cap: Cap::Widest, ..plain }
+        };
+        let promote = Act::Grant { who: CAT, rights: Rights::All, after: After::Nothing };
+        let mut world = World::of(&[
+            Operation { dir: 0, ..step(0, promote) },
+            step(CAT, Act::Hear { from: 0 }),
+            step(ANA, Act::Write { text: 1 }),
+            step(BOB, Act::Hear { from: ANA }),
+            step(DAN, Act::Hear { from: ANA }),
+            step(CAT, Act::Write { text: 2 }),
+            step(DAN, Act::Hear { from: CAT }),
+        ]);
+        let written = world.made.iter().rev().find(|made| made.author == ANA).expect("a write");
+        let written = written.entry.id();
+        let ack = world.on_top(BOB, &written, Payload::Link { target: written }).expect("an ack");
+        world.tell(BOB, ack.clone());
+        let mut replay = everything(&world);
+        let no = replay.replica.log().number(&ack.id()).expect("admitted");
+        let slot = replay.replica.log().slot_of(no).expect("data");
+        assert_eq!(replay.replica.view().winner(slot), Some(no), "two against one");
+
+        world.apply(&Operation { base: Base::AllTips, ..step(DAN, Act::Write { text: 1 }) });
+        let merged = &world.made.last().expect("a merge").entry;
+        replay.offer(merged);
+        let log = replay.replica.log();
+        let merge = log.number(&merged.id()).expect("admitted");
+        assert!(log.rank(merge) > log.rank(no) && !descends(log, merge, no));
+        replay.check().expect("as the rules say");
+        replay.replica.view().winner(slot) != Some(no)
+    });
+    assert!(displaced.contains(&true) && displaced.contains(&false), "{displaced:?}");
 }
