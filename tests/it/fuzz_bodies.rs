@@ -10,8 +10,6 @@ use proptest::prelude::*;
 
 #[path = "../../fuzz/bodies.rs"]
 mod bodies;
-#[path = "../../fuzz/merge.rs"]
-mod merge;
 
 /// Things that decode, one of each kind.
 fn valid() -> Vec<Vec<u8>> {
@@ -80,14 +78,5 @@ proptest! {
         let mut bytes = VALID.with(|valid| which.get(valid).clone());
         mutate(&mut bytes, &changes);
         decoders(&bytes);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
-    #[test]
-    fn the_order_of_arrival_changes_nothing(bytes in vec(any::<u8>(), 0..360)) {
-        merge::merge(&bytes);
     }
 }

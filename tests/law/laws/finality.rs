@@ -1,0 +1,181 @@
+//! What stands once it was decided.
+
+use std::collections::BTreeSet;
+
+use basefs::entry::{Body, FileData, Payload, Rights};
+use basefs::id::EntryId;
+use basefs::log::{EntryNo, Log, SlotNo};
+use basefs::node::{Effects, Replica};
+use proptest::prelude::*;
+
+use super::everything;
+use crate::generate::{AUTHORS, Act, After, Base, Cap, Made, Operation, World};
+use crate::random::{cases, operations, worlds};
+use crate::replay::Replay;
+
+fn winners(replica: &Replica) -> Vec<Option<EntryNo>> {
+    let slots = (0..replica.log().slots()).filter_map(SlotNo::from_index);
+    slots.map(|slot| replica.view().winner(slot)).collect()
+}
+
+/// Whether following `prev` from one entry leads to another.
+fn descends(log: &Log, from: EntryNo, to: EntryNo) -> bool {
+    let mut seen = BTreeSet::from([from]);
+    let mut open = vec![from];
+    while let Some(no) = open.pop() {
+        if no == to {
+            return true;
+        }
+        open.extend(log.prev(no).iter().filter(|above| seen.insert(**above)));
+    }
+    false
+}
+
+/// Whether nobody but the author of an entry has one of its rank or better in its slot.
+fn stands_alone(log: &Log, replica: &Replica, no: EntryNo) -> bool {
+    let slot = log.slot_of(no).expect("data");
+    let others = replica.view().entries(slot).into_iter().filter(|other| {
+        log.rank(*other) < log.rank(no)
+            || log.rank(*other) == log.rank(no) && log.author(*other) != log.author(no)
+    });
+    others.count() == 0
+}
+
+/// The payload that pins a winner: its value again, or another deletion.
+fn ack(body: &Body, id: EntryId) -> Payload {
+    match body.payload {
+        Payload::Delete { .. } => Payload::Delete { moved_to: None },
+        _ => Payload::Link { target: id },
+    }
+}
+
+/// Makes more entries in a world, and tells a replica those that rank worse than one and do not
+/// descend from it; entries on which others were made come first.
+fn go_on(world: &mut World, replay: &mut Replay, acked: EntryNo, later: &[Operation]) -> usize {
+    let before = world.made.len();
+    later.iter().for_each(|operation| world.apply(operation));
+    // A look ahead, in which everything is admitted.
+    let mut ahead = replay.replica.clone();
+    let mut told = 0;
+    for Made { entry, .. } in &world.made[before..] {
+        ahead.offer(entry.clone(), basefs::log::Source::Local, &mut Effects::default());
+        let log = ahead.log();
+        let Some(no) = log.number(&entry.id()) else { continue };
+        if log.rank(no) > log.rank(acked) && !descends(log, no, acked) {
+            replay.offer(entry);
+            told += 1;
+        }
+    }
+    told
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    /// Law 3: an entry that counts and stands on the winner wins, and nothing changes elsewhere.
+    // rule: FORK-5
+    #[test]
+    fn l03_what_is_appended_to_the_winner_wins(world in worlds(40), author in 0..AUTHORS) {
+        let world = world.0;
+        let replay = everything(&world);
+        let before = winners(&replay.replica);
+        for winner in before.iter().flatten() {
+            let id = replay.replica.log().id(*winner);
+            let data = FileData::Inline(b"appended"[..].into());
+            let payload = Payload::Write { executable: false, data };
+            let Some(entry) = world.on_top(author, &id, payload) else { continue };
+            let mut replica = replay.replica.clone();
+            replica.offer(entry.clone(), basefs::log::Source::Local, &mut Effects::default());
+            let log = replica.log();
+            let Some(no) = log.number(&entry.id()) else { continue };
+            let slot = log.slot_of(no).expect("data");
+            let mut expected = before.clone();
+            if replica.authority().is_authorised(no) {
+                expected[slot.index()] = Some(no);
+            }
+            prop_assert_eq!(winners(&replica), expected);
+        }
+    }
+
+    /// Law 7: with all contents here, the winner that somebody acked stays, whatever entries of
+    /// worse rank come that are not built on the ack. Nobody else may have that rank in the slot:
+    /// a merge made elsewhere takes the votes of others away, as FORK-2 says, and then equals can
+    /// be outnumbered.
+    // rule: FORK-2
+    // rule: FORK-4
+    #[test]
+    fn l07_who_outranks_all_has_the_last_word(
+        world in worlds(40),
+        author in 0..AUTHORS,
+        pick in any::<prop::sample::Index>(),
+        later in operations(30),
+    ) {
+        let mut world = world.0;
+        let mut replay = everything(&world);
+        let all: Vec<EntryNo> = winners(&replay.replica).into_iter().flatten().collect();
+        prop_assume!(!all.is_empty());
+        let id = replay.replica.log().id(*pick.get(&all));
+        let body = world.body_of(&id);
+        let Some(entry) = world.on_top(author, &id, ack(body, id)) else { return Ok(()) };
+        world.tell(author, entry.clone());
+        replay.offer(&entry);
+        let Some(acked) = replay.replica.log().number(&entry.id()) else { return Ok(()) };
+        let slot = replay.replica.log().slot_of(acked).expect("data");
+        if !replay.replica.authority().is_authorised(acked)
+            || !stands_alone(replay.replica.log(), &replay.replica, acked)
+        {
+            return Ok(());
+        }
+        prop_assert_eq!(replay.replica.view().winner(slot), Some(acked));
+        go_on(&mut world, &mut replay, acked, &later);
+        prop_assert_eq!(replay.replica.view().winner(slot), Some(acked));
+    }
+}
+
+/// The limit of law 7. Ana writes, Bob, her equal, acks; Cat, their equal too, writes at the same
+/// time and is outnumbered. Dan, below them, knows nothing of the ack and merges Ana's version into
+/// Cat's. Now Ana's vote counts for neither branch, Bob and Cat are one against one, and the tie
+/// decides: for some names against the ack.
+// rule: FORK-2
+// rule: FORK-4
+#[test]
+fn a_merge_from_below_can_leave_equals_to_the_tie() {
+    const ANA: usize = 2;
+    const BOB: usize = 3;
+    const CAT: usize = 4;
+    const DAN: usize = 5;
+    let displaced = ["a", "b", "c", "d", "e", "f"].map(|name| {
+        let step = |author, act| {
+            let plain = Operation::decode([0; 6]);
+            Operation { author, act, name, dir: 1, cap: Cap::Widest, ..plain }
+        };
+        let promote = Act::Grant { who: CAT, rights: Rights::All, after: After::Nothing };
+        let mut world = World::of(&[
+            Operation { dir: 0, ..step(0, promote) },
+            step(CAT, Act::Hear { from: 0 }),
+            step(ANA, Act::Write { text: 1 }),
+            step(BOB, Act::Hear { from: ANA }),
+            step(DAN, Act::Hear { from: ANA }),
+            step(CAT, Act::Write { text: 2 }),
+            step(DAN, Act::Hear { from: CAT }),
+        ]);
+        let written = world.made.iter().rev().find(|made| made.author == ANA).expect("a write");
+        let written = written.entry.id();
+        let ack = world.on_top(BOB, &written, Payload::Link { target: written }).expect("an ack");
+        world.tell(BOB, ack.clone());
+        let mut replay = everything(&world);
+        let no = replay.replica.log().number(&ack.id()).expect("admitted");
+        let slot = replay.replica.log().slot_of(no).expect("data");
+        assert_eq!(replay.replica.view().winner(slot), Some(no), "two against one");
+
+        world.apply(&Operation { base: Base::AllTips, ..step(DAN, Act::Write { text: 1 }) });
+        let merged = &world.made.last().expect("a merge").entry;
+        replay.offer(merged);
+        let log = replay.replica.log();
+        let merge = log.number(&merged.id()).expect("admitted");
+        assert!(log.rank(merge) > log.rank(no) && !descends(log, merge, no));
+        replay.check().expect("as the rules say");
+        replay.replica.view().winner(slot) != Some(no)
+    });
+    assert!(displaced.contains(&true) && displaced.contains(&false), "{displaced:?}");
+}

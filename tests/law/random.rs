@@ -1,0 +1,48 @@
+//! Random logs, and how many of them.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+use crate::generate::{Operation, WIDTH, World};
+
+/// Cases of each law; `BASEFS_CASES` multiplies by what it is over 100.
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    let percent = std::env::var("BASEFS_CASES").ok().and_then(|cases| cases.parse::<u32>().ok());
+    let persistence = FileFailurePersistence::Direct("tests/law/proptest-regressions.txt");
+    ProptestConfig {
+        cases: percent.map_or(usual, |cases| cases.max(usual)),
+        failure_persistence: Some(Box::new(persistence)),
+        max_shrink_iters: 20_000,
+        ..ProptestConfig::default()
+    }
+}
+
+/// The bytes of up to so many operations. Now and then the first is one of the long ones, which
+/// few bytes give by chance.
+pub(crate) fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    let long = (0..24_u8).prop_map(|pick| vec![[u8::MAX, 1, 0, pick, 0, 0]]);
+    let first = prop_oneof![30 => Just(vec![]), 1 => long];
+    let operations = vec(any::<[u8; WIDTH]>(), 0..=most);
+    (first, operations).prop_map(|(first, operations)| [first, operations].concat().concat())
+}
+
+/// What authors do, as a list that shrinks and prints.
+pub(crate) fn operations(most: usize) -> impl Strategy<Value = Vec<Operation>> {
+    vec(any::<[u8; WIDTH]>().prop_map(Operation::decode), 0..=most)
+}
+
+/// A world in which such a list happened.
+pub(crate) fn worlds(most: usize) -> impl Strategy<Value = Told> {
+    operations(most).prop_map(|operations| Told(World::of(&operations)))
+}
+
+/// A world that prints as its entries.
+#[derive(Clone)]
+pub(crate) struct Told(pub(crate) World);
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "\n{}", self.0)
+    }
+}
