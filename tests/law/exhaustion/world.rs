@@ -95,6 +95,8 @@ impl World {
         self.follow(log);
         let entries: Vec<VerifiedEntry> =
             self.trail.iter().map(|step| step.entry.clone()).collect();
+        let ids: BTreeSet<EntryId> = entries.iter().map(VerifiedEntry::id).collect();
+        assert_eq!(ids.len(), log.len(), "an entry of a log is there twice");
         let whole = self.rules(&entries, true);
         let orders = orders(log);
         let watched = usize::try_from(self.logs).expect("a count") % orders.len();
@@ -265,12 +267,13 @@ fn content(number: u8) -> Content {
     Content { root: BlockId::from_bytes([number; 32]), size: 1_000, levels: 0 }
 }
 
-/// Signs an entry that begins a chain.
+/// Signs an entry that begins a chain. The label sets it apart: the same grant is in the menu, and
+/// would be the same entry.
 fn sign(key: &SecretKey, dir: DirId, cap: EntryId, payload: Payload) -> VerifiedEntry {
     let (prev, ts) = (Vec::new(), WallTime::from_millis(0));
     let body = Body {
         dir,
-        name: "".into(),
+        name: "base".into(),
         prev,
         cap,
         key: key.public(),
