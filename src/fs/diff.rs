@@ -200,7 +200,8 @@ impl Snapshot {
             }
             let mut differ = Differ::new(before, after, &names);
             let depths = (names.len(), names.len());
-            differ.walk(Pair { path: join(&names), from: None, a, b, depths });
+            let paths = (join(&names), join(&names));
+            differ.walk(Pair { paths, is_renamed: false, a, b, depths });
             differ.found.sort_by(|a, b| order(&a.path).cmp(&order(&b.path)));
             Ok(differ.found)
         })
@@ -209,9 +210,9 @@ impl Snapshot {
 
 /// What a path shows in either version.
 struct Pair {
-    path: String,
-    /// Where it was before, if it was renamed.
-    from: Option<String>,
+    /// Its path before and after; they differ in and below what was renamed.
+    paths: (String, String),
+    is_renamed: bool,
     a: Option<Node>,
     b: Option<Node>,
     depths: (usize, usize),
@@ -326,7 +327,7 @@ impl<'a> Differ<'a> {
             };
             let dirs = (dir(&pair.a), dir(&pair.b));
             if dirs.0 != dirs.1 || dirs.0.is_some_and(|dir| self.differs[dir.index()]) {
-                self.descend(&pair.path, dirs, pair.depths);
+                self.descend(&pair.paths, dirs, pair.depths);
             }
         }
     }
@@ -334,7 +335,7 @@ impl<'a> Differ<'a> {
     /// Pairs up what two directories, or one, show under each name.
     fn descend(
         &mut self,
-        path: &str,
+        paths: &(String, String),
         dirs: (Option<DirNo>, Option<DirNo>),
         depths: (usize, usize),
     ) {
@@ -347,15 +348,16 @@ impl<'a> Differ<'a> {
         for (name, slot) in names(dirs.1) {
             slots.entry(name).or_default().1 = Some(slot);
         }
-        let prefix = if path == "/" { "" } else { path };
+        let below = |path: &str, name: &str| format!("{}/{name}", path.trim_end_matches('/'));
         for (name, (a, b)) in slots {
-            self.pair_up(format!("{prefix}/{name}"), a, b, depths);
+            let paths = (below(&paths.0, name), below(&paths.1, name));
+            self.pair_up(paths, a, b, depths);
         }
     }
 
     fn pair_up(
         &mut self,
-        path: String,
+        mut paths: (String, String),
         a: Option<SlotNo>,
         b: Option<SlotNo>,
         depths: (usize, usize),
@@ -368,17 +370,18 @@ impl<'a> Differ<'a> {
         let after = node(self.b, b, depths.1);
         let depths = (depths.0 + 1, depths.1 + 1);
         let Some(origin) = b.and_then(|b| self.moved.get(&b).copied()) else {
-            self.open.push(Pair { path, from: None, a: before, b: after, depths });
+            self.open.push(Pair { paths, is_renamed: false, a: before, b: after, depths });
             return;
         };
         // What was under this name gives way: of it only what is below is told.
         if let Some(Node { kind: NodeKind::Dir(dir), .. }) = before {
-            self.descend(&path, (Some(dir), None), depths);
+            self.descend(&paths, (Some(dir), None), depths);
         }
         let names = self.a.names_of(origin).unwrap_or_default();
         let a = node(self.a, Some(origin), names.len().saturating_sub(1));
         let depths = (names.len(), depths.1);
-        self.open.push(Pair { path, from: Some(join(&names)), a, b: after, depths });
+        paths.0 = join(&names);
+        self.open.push(Pair { paths, is_renamed: true, a, b: after, depths });
     }
 
     fn compare(&mut self, pair: &Pair) {
@@ -393,16 +396,20 @@ impl<'a> Differ<'a> {
             _ => a != b,
         };
         let is_dir = |kind: &Option<NodeKind>| matches!(kind, Some(NodeKind::Dir(_)));
-        let kind = match (&pair.from, &a, &b) {
-            (_, None, None) => return,
-            (Some(from), ..) => DifferenceKind::Renamed { from: from.clone() },
-            (None, None, Some(_)) => DifferenceKind::Added,
-            (None, Some(_), None) => DifferenceKind::Removed,
+        let kind = match (&a, &b) {
+            (None, None) => return,
+            _ if pair.is_renamed => DifferenceKind::Renamed { from: pair.paths.0.clone() },
+            (None, Some(_)) => DifferenceKind::Added,
+            (Some(_), None) => DifferenceKind::Removed,
             _ if a == b || is_dir(&a) && is_dir(&b) => return,
             _ => DifferenceKind::Changed,
         };
+        let path = match kind {
+            DifferenceKind::Removed => pair.paths.0.clone(),
+            _ => pair.paths.1.clone(),
+        };
         self.found.push(Difference {
-            path: pair.path.clone(),
+            path,
             kind,
             before: pair.a.as_ref().map(|node| metadata_of(self.a, node)),
             after: pair.b.as_ref().map(|node| metadata_of(self.b, node)),

