@@ -1,0 +1,5 @@
+//! The laws.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::print_stdout)]
+
+mod mutations;
