@@ -96,6 +96,10 @@ id_type! {
     NodeId
 }
 id_type! {
+    /// The short name of a version of the whole hierarchy: a hash over its frontier (AT-1).
+    VersionId
+}
+id_type! {
     /// The Ed25519 public key of an author of entries.
     PublicKey
 }

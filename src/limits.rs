@@ -73,6 +73,11 @@ pub const MAX_WANTED_NODES: usize = 16;
 /// Children looked at in one step of a tree walk, about 50 ms of look-ups: a node has other things
 /// to do in between.
 pub const MAX_WALK_STEPS: usize = 16_384;
+/// Heads of a version that is given as text: one for each capability that was ever used, in 850
+/// kB of letters.
+pub const MAX_HEADS: usize = 16_384;
+/// Versions whose short ids a replica remembers: 40 bytes each.
+pub const MAX_REMEMBERED_VERSIONS: usize = 1_024;
 /// Longest file that is written or read whole in memory; larger ones need streaming.
 pub const MAX_FILE: u64 = 1 << 30;
 

@@ -7,16 +7,36 @@
 //!
 //! Architecture invariant: the authority reads the log and knows nothing of slots or winners.
 
+mod cut;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::id::EntryId;
 use crate::log::{AdmittedEntry, CapNo, Detail, DirNo, EntryNo, KeyNo, Log, Rank};
 
+pub use cut::CutBy;
+
+/// What is known of an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Flag {
+    /// It was not applied; whatever the log has of it, nothing here may depend on it.
+    #[default]
+    Unknown,
+    Cut,
+    Authorised,
+}
+
+impl Flag {
+    fn of(authorised: bool) -> Self {
+        if authorised { Flag::Authorised } else { Flag::Cut }
+    }
+}
+
 /// Flags and indexes over the entries applied so far.
 #[derive(Clone, Debug, Default)]
 pub struct Authority {
-    authorised: Vec<bool>,
+    flags: Vec<Flag>,
     /// Entries by the capability they cite, in order of application.
     by_cap: Vec<Vec<EntryNo>>,
     /// The entry of the highest `seq` under each capability, the latest applied if there are more.
@@ -42,7 +62,15 @@ impl Authority {
 
     /// Whether an entry counts. Entries that were not applied yet do not.
     pub fn is_authorised(&self, no: EntryNo) -> bool {
-        self.authorised.get(no.index()).copied().unwrap_or(false)
+        self.flag(no) == Flag::Authorised
+    }
+
+    fn flag(&self, no: EntryNo) -> Flag {
+        self.flags.get(no.index()).copied().unwrap_or_default()
+    }
+
+    fn set(&mut self, no: EntryNo, authorised: bool) {
+        self.flags[no.index()] = Flag::of(authorised);
     }
 
     /// How many flags were computed since the start; a measure of work, for tests.
@@ -58,8 +86,7 @@ impl Authority {
     /// Whether a capability can be exercised by a new entry: its grant counts and nothing revokes
     /// it or what it comes from.
     pub fn is_live(&self, log: &Log, cap: CapNo) -> bool {
-        self.is_granted(log, cap)
-            && upwards(log, cap).all(|above| self.effective[above.index()].is_empty())
+        self.is_granted(log, cap) && upwards(log, cap).all(|above| self.effective(above).is_empty())
     }
 
     /// The head of the longest chain under a capability: what the next entry of its key follows.
@@ -67,22 +94,57 @@ impl Authority {
         self.heads.get(cap.index()).copied().flatten()
     }
 
+    /// The entries that cite a capability, in the order they were applied.
+    pub fn entries_of(&self, cap: CapNo) -> &[EntryNo] {
+        self.by_cap.get(cap.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The capabilities that were granted under one, in the order they were applied.
+    pub fn granted_under(&self, cap: CapNo) -> &[CapNo] {
+        self.sub_caps.get(cap.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The revokes in effect against a capability itself; those against what it was granted under
+    /// freeze it too.
+    // rule: REVOKE-3
+    pub fn effective(&self, cap: CapNo) -> &[EntryNo] {
+        self.effective.get(cap.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The authorised revokes of a key at a directory or above, in the order of admission, whatever
+    /// they are able to do there.
+    pub fn revokes_at(&self, log: &Log, who: KeyNo, dir: DirNo) -> Vec<EntryNo> {
+        let upwards = core::iter::successors(Some(dir), |dir| log.parent(*dir));
+        let all = upwards.filter_map(|at| self.revokes_of.get(&(who, at))).flatten().copied();
+        let mut found: Vec<EntryNo> = all.filter(|no| self.is_authorised(*no)).collect();
+        found.sort_unstable();
+        found
+    }
+
     /// Takes in one admitted entry; gives the entries whose flag changed, itself not included.
     pub fn apply(&mut self, log: &Log, entry: &AdmittedEntry) -> Vec<EntryNo> {
-        let no = entry.no();
+        self.apply_number(log, entry.no())
+    }
+
+    /// Takes in an entry that the log has admitted, by number. All that it refers to must have been
+    /// taken in before, other entries need not be.
+    pub(crate) fn apply_number(&mut self, log: &Log, no: EntryNo) -> Vec<EntryNo> {
         self.grow(log);
         if matches!(log.record(no).detail, Detail::Genesis) {
-            self.authorised[no.index()] = true;
+            self.set(no, true);
             self.register_roots(log);
             return Vec::new();
         }
         self.register(log, no);
+        // It is known from here on: it may be the head that keeps its own chain.
+        self.set(no, false);
         if let Detail::Grant(cap) = log.record(no).detail {
             self.effective[cap.index()] = self.select(log, cap);
         }
-        self.authorised[no.index()] = self.evaluate(log, no);
+        let authorised = self.evaluate(log, no);
+        self.set(no, authorised);
         let mut pass = Pass::default();
-        if self.authorised[no.index()] {
+        if authorised {
             self.enqueue_affected(log, no, &mut pass);
         }
         self.keep_head_arrived(log, no, &mut pass);
@@ -100,7 +162,7 @@ impl Authority {
     /// [`finish_restore`](Self::finish_restore) after the last.
     pub(crate) fn restore(&mut self, log: &Log, no: EntryNo, authorised: bool) {
         self.grow(log);
-        self.authorised[no.index()] = authorised;
+        self.set(no, authorised);
         match log.record(no).detail {
             Detail::Genesis => self.register_roots(log),
             _ => self.register(log, no),
@@ -118,7 +180,7 @@ impl Authority {
     }
 
     fn grow(&mut self, log: &Log) {
-        self.authorised.resize(log.len(), false);
+        self.flags.resize(log.len(), Flag::Unknown);
         self.by_cap.resize_with(log.caps(), Vec::new);
         self.heads.resize(log.caps(), None);
         self.sub_caps.resize_with(log.caps(), Vec::new);
@@ -159,13 +221,13 @@ impl Authority {
     /// Whether `x` stays in spite of a revoke: it is chain-below a head that the revoke, or one it
     /// amends, keeps.
     // rule: REVOKE-1
-    fn is_kept(log: &Log, x: EntryNo, revoke: EntryNo) -> bool {
+    fn is_kept(&self, log: &Log, x: EntryNo, revoke: EntryNo) -> bool {
         let closure = log.revoke(revoke).map_or(&[][..], |revoke| &revoke.closure);
         closure
             .iter()
             .filter_map(|member| log.revoke(*member))
             .flat_map(|member| &member.keep)
-            .filter_map(|head| log.number(head))
+            .filter_map(|head| log.number(head).filter(|no| self.flag(*no) != Flag::Unknown))
             .any(|head| log.cap_of(head) == log.cap_of(x) && log.is_chain_below(x, head))
     }
 
@@ -239,7 +301,7 @@ impl Authority {
         self.is_granted(log, cap)
             && upwards(log, cap)
                 .flat_map(|above| &self.effective[above.index()])
-                .all(|revoke| Self::is_kept(log, no, *revoke))
+                .all(|revoke| self.is_kept(log, no, *revoke))
     }
 
     /// Queues the capabilities that a revoke, now in force or no longer, may affect. All have a
@@ -296,8 +358,8 @@ impl Authority {
 
     fn recompute(&mut self, log: &Log, no: EntryNo, pass: &mut Pass) {
         let authorised = self.evaluate(log, no);
-        if authorised != self.authorised[no.index()] {
-            self.authorised[no.index()] = authorised;
+        if authorised != self.is_authorised(no) {
+            self.set(no, authorised);
             pass.flipped.push(no);
             self.enqueue_affected(log, no, pass);
         }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::fs::Fs;
 use crate::fs::error::WriteError;
 use crate::fs::plan::{Plan, Prepared, prepare};
+use crate::fs::verbs::Expected;
 
 /// Operations that happen together: all are durable after [`commit`](Batch::commit), or none.
 ///
@@ -37,6 +38,9 @@ enum Operation {
     CreateDirAll { path: String },
     Symlink { target: String, path: String },
     Remove { path: String, all: bool },
+    WriteIf { path: String, expected: Expected, content: Prepared },
+    Rename { from: String, to: String, across: bool },
+    Link { original: String, path: String },
 }
 
 impl Batch {
@@ -104,6 +108,54 @@ impl Batch {
         self.operations.push(Operation::Remove { path: path.as_ref().to_string(), all: true });
     }
 
+    /// Writes a file if it is at this version; if not, the whole batch is refused. Several files
+    /// can be compared and set together.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let (ana, ben) = (fs.write("/ana", "10")?, fs.write("/ben", "0")?);
+    /// let mut batch = fs.batch();
+    /// batch.write_if("/ana", ana, "9")?;
+    /// batch.write_if("/ben", ben, "1")?;
+    /// batch.commit()?;
+    /// assert_eq!(fs.read("/ben")?, "1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The content is too large. The version is compared at commit.
+    pub fn write_if(
+        &mut self,
+        path: impl AsRef<str>,
+        expected: impl Into<Expected>,
+        content: impl Into<Bytes>,
+    ) -> Result<(), WriteError> {
+        let (content, expected) = (content.into(), expected.into());
+        self.bytes += content.len();
+        let (path, content) = (path.as_ref().to_string(), prepare(content)?);
+        self.operations.push(Operation::WriteIf { path, expected, content });
+        Ok(())
+    }
+
+    /// Moves what is at a path: see [`Fs::rename`].
+    pub fn rename(&mut self, from: impl AsRef<str>, to: impl AsRef<str>) {
+        let (from, to) = (from.as_ref().to_string(), to.as_ref().to_string());
+        self.operations.push(Operation::Rename { from, to, across: false });
+    }
+
+    /// Moves what is at a path, also across the boundary of a grant: see [`Fs::rename_across`].
+    pub fn rename_across(&mut self, from: impl AsRef<str>, to: impl AsRef<str>) {
+        let (from, to) = (from.as_ref().to_string(), to.as_ref().to_string());
+        self.operations.push(Operation::Rename { from, to, across: true });
+    }
+
+    /// Gives what is at `original` a further name: see [`Fs::link`].
+    pub fn link(&mut self, original: impl AsRef<str>, path: impl AsRef<str>) {
+        let (original, path) = (original.as_ref().to_string(), path.as_ref().to_string());
+        self.operations.push(Operation::Link { original, path });
+    }
+
     /// Number of operations so far.
     pub fn len(&self) -> usize {
         self.operations.len()
@@ -138,5 +190,10 @@ fn apply(plan: &mut Plan<'_>, operation: Operation) -> Result<(), WriteError> {
         Operation::CreateDirAll { path } => plan.create_dir_all(&path),
         Operation::Symlink { target, path } => plan.symlink(&target, &path).map(drop),
         Operation::Remove { path, all } => plan.remove(&path, all).map(drop),
+        Operation::WriteIf { path, expected, content } => {
+            plan.write_if(&path, expected, content).map(drop)
+        }
+        Operation::Rename { from, to, across } => plan.rename(&from, &to, across).map(drop),
+        Operation::Link { original, path } => plan.link(&original, &path).map(drop),
     }
 }

@@ -143,7 +143,8 @@ impl Builder {
         if let Some(ticket) = &self.ticket {
             crate::fs::serve::remember_peers(&*store, ticket)?;
         }
-        let engine = Engine::new(Node::new(replica, *seed), store);
+        let author = identity.author.public();
+        let engine = Engine::new(Node::new(replica, *seed), store, author);
         let flusher = Flusher::start(Arc::clone(&engine))
             .map_err(|error| OpenError::Io { path: self.dir.unwrap_or_default(), error })?;
         Ok(Fs {

@@ -17,7 +17,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use crate::entry::VerifiedEntry;
 use crate::fs::watch::Watchers;
-use crate::id::{BlockId, Content, EntryId};
+use crate::id::{BlockId, Content, EntryId, PublicKey};
 use crate::log::{EntryNo, Offered};
 use crate::node::{Effects, Node};
 use crate::store::{Batch, Durability, Store, StoreError, StoreStats, layout};
@@ -83,6 +83,8 @@ impl Unstored {
 pub(super) struct Engine {
     node: RwLock<Node>,
     store: SharedStore,
+    /// The key of this replica's author, for warnings.
+    author: PublicKey,
     pending: Mutex<Pending>,
     committed: Condvar,
     /// Tells the one who is about to commit that one more waits.
@@ -100,10 +102,11 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    pub(super) fn new(node: Node, store: SharedStore) -> Arc<Self> {
+    pub(super) fn new(node: Node, store: SharedStore, author: PublicKey) -> Arc<Self> {
         Arc::new(Self {
             node: RwLock::new(node),
             store,
+            author,
             pending: Mutex::new(Pending::default()),
             committed: Condvar::new(),
             joined: Condvar::new(),
@@ -113,9 +116,12 @@ impl Engine {
         })
     }
 
-    #[cfg(feature = "quic")]
     pub(super) fn store(&self) -> &SharedStore {
         &self.store
+    }
+
+    pub(super) fn author_key(&self) -> &PublicKey {
+        &self.author
     }
 
     pub(super) fn stats(&self) -> StoreStats {

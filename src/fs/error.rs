@@ -4,13 +4,15 @@
 //! was written.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use crate::entry::InvalidEntry;
+use crate::fs::grants::Boundary;
 use crate::fs::path::PathError;
-use crate::id::{BlockId, PublicKey};
+use crate::id::{BlockId, EntryId, PublicKey};
 use crate::store::StoreError;
 
 /// Why a hierarchy could not be opened.
@@ -137,8 +139,14 @@ pub enum ReadError {
         /// The path.
         path: String,
     },
-    /// The content, or a part of it, is not on this replica. A version shows only once all of its
-    /// content is here, so this store has lost a block.
+    /// No version of that id is in the log of this replica.
+    UnknownVersion {
+        /// The id.
+        id: EntryId,
+    },
+    /// The content, or a part of it, is not on this replica. A path shows a version only once all
+    /// of its content is here; so this is a version that does not show, or the store has lost a
+    /// block.
     NotHere {
         /// The path.
         path: String,
@@ -167,6 +175,9 @@ impl fmt::Display for ReadError {
                 write!(f, "{path}: is a symbolic link to {target:?}")
             }
             ReadError::NotASymlink { path } => write!(f, "{path}: not a symbolic link"),
+            ReadError::UnknownVersion { id } => {
+                write!(f, "version {id:.16} is not on this replica")
+            }
             ReadError::NotHere { path, block } => {
                 write!(f, "{path}: block {block:.16} is not on this replica")
             }
@@ -264,6 +275,60 @@ pub enum WriteError {
         /// The path.
         path: String,
     },
+    /// The path is not at the version that the caller said: somebody was faster. Read it again.
+    Changed {
+        /// The path.
+        path: String,
+        /// The version that it is at, unless nothing is there.
+        version: Option<EntryId>,
+    },
+    /// Permissions would not move along: these grants cover only one of the two places. Copy and
+    /// remove, or use [`rename_across`](crate::Fs::rename_across).
+    CrossesGrant {
+        /// The present path.
+        from: String,
+        /// The path asked for.
+        to: String,
+        /// The grants that cover one and not the other.
+        grants: Vec<Boundary>,
+    },
+    /// A directory would become a part of itself.
+    IntoItself {
+        /// The directory.
+        from: String,
+        /// The path asked for, which lies in it.
+        to: String,
+    },
+    /// A link here would move the directory, which once was at this place, and not give it a second
+    /// name. To move it, rename it.
+    FormerPlace {
+        /// The path of the link.
+        path: String,
+        /// Where the directory is now.
+        now: String,
+    },
+    /// A grant would have no effect, for somebody of better rank than the author has revoked the
+    /// key. Only somebody of that rank or better can grant it something again.
+    Outranked {
+        /// The directory.
+        path: String,
+        /// The key that was to receive the grant.
+        key: PublicKey,
+        /// The revoke.
+        revoke: EntryId,
+        /// Who signed it.
+        by: PublicKey,
+    },
+    /// A key was revoked so often that a grant cannot name all the revokes, and joining them would
+    /// make entries count again that they cut. Grant to another key of the same person.
+    TooManyRevokes {
+        /// The directory.
+        path: String,
+        /// The key that was to receive the grant.
+        key: PublicKey,
+        /// How many revokes are in force.
+        count: usize,
+    },
     /// The entry would break a rule of the log.
     Invalid(InvalidEntry),
     /// The store failed. What was durable is intact; what was being written is there whole or not
@@ -304,9 +369,48 @@ impl fmt::Display for WriteError {
             WriteError::TooDeep { path } => {
                 write!(f, "{path}: too deep, or the path is too long")
             }
+            WriteError::Changed { path, version: Some(version) } => {
+                write!(f, "{path}: is at version {version:.16} by now")
+            }
+            WriteError::Changed { path, version: None } => write!(f, "{path}: is gone by now"),
+            WriteError::CrossesGrant { from, to, grants } => {
+                write!(f, "{from} to {to}: permissions do not move along, of ")?;
+                write_list(f, grants)
+            }
+            WriteError::IntoItself { from, to } => {
+                write!(f, "{from}: cannot be moved into itself, to {to}")
+            }
+            WriteError::FormerPlace { path, now } => {
+                write!(f, "{path}: a link would move the directory back from {now}; rename it")
+            }
+            WriteError::Outranked { path, key, by, .. } => write!(
+                f,
+                "{path}: key {key:.16} was revoked by {by:.16}, who outranks this author; a grant \
+                 would have no effect"
+            ),
+            WriteError::TooManyRevokes { path, key, count } => write!(
+                f,
+                "{path}: {count} revokes of key {key:.16} are in force and cannot be joined; grant \
+                 to another key"
+            ),
             WriteError::Invalid(error) => error.fmt(f),
         }?;
         f.write_str("; nothing was written")
+    }
+}
+
+/// Most items of a list that a message names; the error itself has all.
+const MAX_LISTED: usize = 3;
+
+/// A few items and the number of the others.
+pub(super) fn write_list(f: &mut fmt::Formatter<'_>, items: &[impl fmt::Display]) -> fmt::Result {
+    for (position, item) in items.iter().take(MAX_LISTED).enumerate() {
+        let separator = if position == 0 { "" } else { ", " };
+        write!(f, "{separator}{item}")?;
+    }
+    match items.len().saturating_sub(MAX_LISTED) {
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
     }
 }
 

@@ -1,18 +1,21 @@
-//! Versions of a path, who wrote them, and why one of them is shown.
+//! Versions of a path, and who wrote them.
 
-use alloc::string::{String, ToString};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use bytes::Bytes;
+
 use crate::entry::Action;
-use crate::fs::engine::Engine;
+use crate::fs::Fs;
 use crate::fs::error::ReadError;
-use crate::fs::path::{join, parse};
+use crate::fs::path::Target;
+use crate::fs::shown::{Reading, Shown};
 use crate::id::{EntryId, PublicKey};
-use crate::log::{EntryNo, Rank, SlotNo};
-use crate::node::Replica;
+use crate::log::{EntryNo, Rank, SlotNo, Value};
 use crate::time::WallTime;
-use crate::view::{Decided, NodeKind, Status};
+use crate::view::{NodeKind, Outcome, Status, Verb, View};
 
 /// One version of a path.
 ///
@@ -21,7 +24,7 @@ use crate::view::{Decided, NodeKind, Status};
 /// fs.write("/motd", "hello")?;
 /// let version = &fs.versions("/motd")?[0];
 /// assert_eq!((version.author, version.size), (fs.author(), Some(5)));
-/// println!("{version}"); // id, action, author, rank, size
+/// println!("{version}"); // id, verb, author, rank, size
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +32,13 @@ use crate::view::{Decided, NodeKind, Status};
 pub struct Version {
     /// The id of the entry.
     pub id: EntryId,
-    /// What it did.
+    /// Its path, for a grant or a revoke that of the directory governed. Where that is not shown,
+    /// the path that it was made under.
+    pub path: String,
+    /// What kind of entry it is.
     pub action: Action,
+    /// What its author did.
+    pub verb: Verb,
     /// Where it stands today.
     pub status: Status,
     /// Who wrote it.
@@ -41,58 +49,20 @@ pub struct Version {
     pub time: WallTime,
     /// The length of the content in bytes, for files.
     pub size: Option<u64>,
-}
-
-/// A version that lost, and what decided against it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loser {
-    /// The version.
-    pub version: Version,
-    /// What decided.
-    pub decided: Decided,
-}
-
-/// Why a path shows what it shows.
-///
-/// Printed, it is a few lines for people. [The guide](crate::manual::guide) shows one of a conflict.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Explanation {
-    /// The path.
-    pub path: String,
-    /// The winner, if anything counts.
-    pub winner: Option<Version>,
-    /// The tips that lost against it.
-    pub losers: Vec<Loser>,
-    /// Versions that do not count because their author is not authorised.
-    pub cut: Vec<Version>,
-    /// Versions that do not count yet because content is missing.
-    pub incomplete: Vec<Version>,
-}
-
-impl Explanation {
-    /// The name of the rule that made the winner win.
-    pub fn rule(&self) -> &'static str {
-        if self.losers.is_empty() { "FORK-5" } else { "FORK-4" }
-    }
-}
-
-/// What decided, in words that fit between two versions.
-pub(super) fn reason(decided: Decided) -> &'static str {
-    match decided {
-        Decided::Rank => "the winner's capability has the better rank",
-        Decided::Keys => "ranks are equal, and more keys stand behind the winner",
-        Decided::Kind => "equals in rank and number, and the winner hides less",
-        Decided::Tie => "equals in everything, decided by a hash over their keys",
-        Decided::Id => "the same author wrote both, decided by the greater id",
-    }
+    /// Where what was here went, if this version says so.
+    pub renamed_to: Option<String>,
+    /// Where this was before, if it was renamed.
+    pub renamed_from: Option<String>,
 }
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.8} {} by {:.8}", self.id, self.action.name(), self.author)?;
+        write!(f, "{:.8} {}", self.id, self.verb)?;
+        if let Some(path) = self.renamed_to.as_ref().or(self.renamed_from.as_ref()) {
+            write!(f, " {path}")?;
+        }
         let Rank { depth, grants, root } = self.rank;
-        write!(f, " (rank {depth}.{grants}.{root}")?;
+        write!(f, " by {:.8} (rank {depth}.{grants}.{root}", self.author)?;
         match self.size {
             Some(size) => write!(f, ", {size} bytes)"),
             None => f.write_str(")"),
@@ -100,118 +70,178 @@ impl fmt::Display for Version {
     }
 }
 
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.winner {
-            Some(winner) => write!(f, "{}: {winner} won", self.path)?,
-            None => write!(f, "{}: nothing counts", self.path)?,
-        }
-        if self.losers.is_empty() && self.winner.is_some() {
-            f.write_str(", nothing else was written beside it (FORK-5)")?;
-        }
-        for Loser { version, decided } in &self.losers {
-            write!(f, "\n  over {version}: {} (FORK-4)", reason(*decided))?;
-        }
-        for version in &self.cut {
-            write!(f, "\n  {version} does not count: its author is not authorised (AUTH-1)")?;
-        }
-        for version in &self.incomplete {
-            write!(f, "\n  {version} does not count yet: content is missing (READY-2)")?;
-        }
-        Ok(())
+impl Fs {
+    /// How what a path shows came to be: the version that shows, what it was built on, and so on
+    /// back to the first. Where something was renamed, it goes on with what it was under its old
+    /// name.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was ever there, or the directory is not shown.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// fs.write("/motd", "good morning")?;
+    /// let sizes: Vec<_> = fs.history("/motd")?.iter().map(|version| version.size).collect();
+    /// assert_eq!(sizes, [Some(12), Some(5)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn history(&self, path: impl AsRef<str>) -> Result<Vec<Version>, ReadError> {
+        self.engine.now().history(path.as_ref())
+    }
+
+    /// Reads a whole file as it was in one version, whether that shows or not.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::UnknownVersion`], [`ReadError::NotHere`] where its content is not, and what
+    /// [`read`](Self::read) says of versions that are no files.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// fs.write("/motd", "good morning")?;
+    /// let old = &fs.versions("/motd")?[1];
+    /// assert_eq!(fs.read_version(&old.id)?, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_version(&self, version: &EntryId) -> Result<Bytes, ReadError> {
+        self.engine.now().read_version(version)
     }
 }
 
 /// A version without what only the store knows.
-struct Sketch {
+pub(super) struct Sketch {
     no: EntryNo,
     version: Version,
 }
 
-impl Engine {
+impl Reading<'_> {
     // rule: VIEW-2
-    pub(super) fn versions(&self, path: &str) -> Result<Vec<Version>, ReadError> {
-        let names = parse(path)?;
-        let sketches = self.read(|node| {
-            let replica = node.replica();
-            let slot = slot_of(replica, &names)?;
-            let versions = replica.view().versions(replica.log(), replica.authority(), slot);
-            Ok::<_, ReadError>(
-                versions
-                    .iter()
-                    .map(|version| sketch(replica, version.no, version.status))
-                    .collect(),
-            )
+    pub(super) fn versions(self, path: &str) -> Result<Vec<Version>, ReadError> {
+        let at = Target::parse(path)?;
+        let sketches = self.look(|shown| {
+            let slot = slot_of(shown, &at)?;
+            let versions = shown.view.versions(shown.log, shown.authority, slot);
+            let sketches = versions.iter().map(|version| shown.sketch(version.no, version.status));
+            Ok::<_, ReadError>(sketches.collect())
         })?;
         self.complete_all(sketches)
     }
 
-    pub(super) fn explain(&self, path: &str) -> Result<Explanation, ReadError> {
-        let names = parse(path)?;
-        let (found, sketches) = self.read(|node| {
-            let replica = node.replica();
-            let slot = slot_of(replica, &names)?;
-            let found = replica.view().explain(replica.log(), replica.authority(), slot);
-            let of = |no: &EntryNo, status| sketch(replica, *no, status);
-            let winner = found.winner.iter().map(|no| of(no, Status::Current));
-            let losers = found.losers.iter().map(|loser| of(&loser.no, Status::Tip));
-            let cut = found.cut.iter().map(|no| of(no, Status::Cut));
-            let incomplete = found.incomplete.iter().map(|no| of(no, Status::Incomplete));
-            let sketches: Vec<Sketch> = winner.chain(losers).chain(cut).chain(incomplete).collect();
-            Ok::<_, ReadError>((found, sketches))
+    pub(super) fn history(self, path: &str) -> Result<Vec<Version>, ReadError> {
+        let at = Target::parse(path)?;
+        let sketches = self.look(|shown| {
+            let slot = slot_of(shown, &at)?;
+            let history = shown.view.history(shown.log, shown.authority, slot);
+            Ok::<_, ReadError>(shown.sketch_all(&history))
         })?;
-        let mut versions = self.complete_all(sketches)?.into_iter();
-        let winner = found.winner.and_then(|_| versions.next());
-        let decided = found.losers.iter().map(|loser| loser.decided);
-        let losers = decided
-            .zip(versions.by_ref())
-            .map(|(decided, version)| Loser { version, decided })
-            .collect();
-        let cut = versions.by_ref().take(found.cut.len()).collect();
-        let incomplete = versions.collect();
-        Ok(Explanation { path: join(&names), winner, losers, cut, incomplete })
+        self.complete_all(sketches)
+    }
+
+    pub(super) fn read_version(self, id: &EntryId) -> Result<Bytes, ReadError> {
+        let (content, origin, path) = self.look(|shown| {
+            let log = shown.log;
+            let no = log.number(id).ok_or(ReadError::UnknownVersion { id: *id })?;
+            let path = shown.path_of_entry(no);
+            match log.value(no) {
+                Some(Value::File { content, .. }) => {
+                    Ok((*log.content(*content), log.origin(no), path))
+                }
+                Some(Value::Sym(text)) => {
+                    Err(ReadError::IsASymlink { path, target: String::from(&**text) })
+                }
+                Some(Value::Dir(_)) => Err(ReadError::IsADirectory { path }),
+                Some(Value::Tomb) | None => Err(ReadError::NotFound { path }),
+            }
+        })?;
+        self.engine.read_content(|| path, &content, origin)
     }
 
     /// Adds what the bytes of the entries say, without holding the lock.
-    fn complete_all(&self, sketches: Vec<Sketch>) -> Result<Vec<Version>, ReadError> {
-        let complete = |sketch: Sketch| {
-            let time = self.entry(sketch.no)?.body().ts;
-            Ok(Version { time, ..sketch.version })
-        };
-        sketches.into_iter().map(complete).collect()
+    pub(super) fn complete_all(self, sketches: Vec<Sketch>) -> Result<Vec<Version>, ReadError> {
+        sketches.into_iter().map(|sketch| self.complete(sketch)).collect()
+    }
+
+    pub(super) fn complete(self, sketch: Sketch) -> Result<Version, ReadError> {
+        let time = self.engine.entry(sketch.no)?.body().ts;
+        Ok(Version { time, ..sketch.version })
     }
 }
 
 /// The slot of a path, whether or not it shows something now.
-fn slot_of(replica: &Replica, names: &[&str]) -> Result<SlotNo, ReadError> {
-    let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
-    let not_found = || ReadError::NotFound { path: join(names) };
-    let (name, above) = names.split_last().ok_or_else(not_found)?;
-    let above = view.resolve(log, authority, above.iter().copied());
-    match above.map(|node| node.kind) {
-        Some(NodeKind::Dir(dir)) => log.child(dir, name).ok_or_else(not_found),
+fn slot_of(shown: Shown<'_>, at: &Target<'_>) -> Result<SlotNo, ReadError> {
+    let not_found = || ReadError::NotFound { path: at.path() };
+    let (name, above) = at.names.split_last().ok_or_else(not_found)?;
+    let above = Target { lost: at.lost, names: above.to_vec() };
+    match shown.find(&above).map(|node| node.kind) {
+        Some(NodeKind::Dir(dir)) => shown.log.child(dir, name).ok_or_else(not_found),
         _ => Err(not_found()),
     }
 }
 
-fn sketch(replica: &Replica, no: EntryNo, status: Status) -> Sketch {
-    let log = replica.log();
-    let size = log.content_of(no).map(|content| log.content(content).size);
-    let version = Version {
-        id: log.id(no),
-        action: log.action(no),
-        status,
-        author: log.author(no),
-        rank: log.rank(no),
-        time: WallTime::default(),
-        size,
-    };
-    Sketch { no, version }
+impl Shown<'_> {
+    /// A version whose status is known.
+    pub(super) fn sketch(self, no: EntryNo, status: Status) -> Sketch {
+        let Self { log, authority, view } = self;
+        let path_of = |no: EntryNo| Some(self.path_of_slot(log.slot_of(no)?));
+        let version = Version {
+            id: log.id(no),
+            path: self.path_of_entry(no),
+            action: log.action(no),
+            verb: view.verb(log, authority, no),
+            status,
+            author: log.author(no),
+            rank: log.rank(no),
+            time: WallTime::default(),
+            size: log.content_of(no).map(|content| log.content(content).size),
+            renamed_to: log.moved_to(no).and_then(path_of),
+            renamed_from: view.renamed_from(authority, no).and_then(path_of),
+        };
+        Sketch { no, version }
+    }
+
+    /// Versions of any slots. Each forked slot is decided once.
+    pub(super) fn sketch_all(self, entries: &[EntryNo]) -> Vec<Sketch> {
+        let mut outcomes = BTreeMap::new();
+        let sketch = |no: &EntryNo| self.sketch(*no, self.status(*no, &mut outcomes));
+        entries.iter().map(sketch).collect()
+    }
+
+    fn status(self, no: EntryNo, outcomes: &mut BTreeMap<SlotNo, Outcome>) -> Status {
+        let Self { log, authority, view } = self;
+        match log.slot_of(no) {
+            Some(slot) if view.is_forked(slot) => {
+                let outcome =
+                    outcomes.entry(slot).or_insert_with(|| view.outcome(log, authority, slot));
+                View::status(authority, outcome, no)
+            }
+            Some(slot) if view.winner(slot) != Some(no) => Status::Superseded,
+            None if !authority.is_authorised(no) => Status::Cut,
+            _ => Status::Current,
+        }
+    }
 }
 
-impl Explanation {
-    /// The text that [`Display`](fmt::Display) prints, as lines.
-    pub fn lines(&self) -> Vec<String> {
-        self.to_string().lines().map(String::from).collect()
+/// Whether a path is a subtree's or below.
+pub(super) fn starts_with<Name: AsRef<str>>(names: &[Name], subtree: &[&str]) -> bool {
+    names.len() >= subtree.len() && names.iter().zip(subtree).all(|(a, b)| a.as_ref() == *b)
+}
+
+/// A path as it is sorted: component by component.
+pub(super) fn order(path: &str) -> impl Ord + '_ {
+    path.split('/').collect::<Vec<_>>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subtree_is_what_begins_with_its_components() {
+        assert!(starts_with(&["a", "b"], &["a"]) && starts_with(&["a"], &[]));
+        assert!(!starts_with(&["ab"], &["a"]) && !starts_with(&["a"], &["a", "b"]));
+        assert!(order("/a/b") < order("/a-b"), "what is in /a comes before what is beside it");
     }
 }

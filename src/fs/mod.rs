@@ -4,19 +4,30 @@
 //! are synchronous, and never touch the network; handles are cheap to clone and can be used from
 //! any thread. Readers wait neither for the disk sync of a writer nor for a peer.
 
+mod adopt;
+mod audit;
 mod batch;
 mod builder;
+mod conflicts;
+mod diff;
 mod engine;
 mod error;
+mod explain;
 mod flusher;
 mod grants;
 mod history;
 mod keyfile;
+mod overruled;
 mod path;
 mod plan;
 mod read;
+mod rename;
+mod revoke;
 #[cfg(feature = "quic")]
 mod serve;
+mod shown;
+mod snapshot;
+mod verbs;
 mod watch;
 
 use alloc::string::String;
@@ -28,7 +39,7 @@ use std::path::Path;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::entry::{Rights, SignedEntry};
+use crate::entry::SignedEntry;
 use crate::id::{DirId, EntryId, NodeId, PublicKey};
 use crate::log::{EntryNo, Offered};
 use crate::store::{Durability, StoreError, StoreStats};
@@ -38,15 +49,25 @@ use engine::{Engine, Ticket};
 use flusher::Flusher;
 use plan::{Plan, check_size, prepare};
 
+pub use audit::{Audit, Chain, Equivocation};
 pub use batch::Batch;
 pub use builder::{AUTHOR_KEY_FILE, Builder, NODE_KEY_FILE, READ_SECRET_FILE};
+pub use conflicts::{Conflict, LostDir, Orphan};
+pub use diff::{DiffError, Difference, DifferenceKind};
 pub use error::{OpenError, ReadError, WriteError};
-pub use grants::KeyInfo;
-pub use history::{Explanation, Loser, Version};
+pub use explain::{
+    CutReason, CutVersion, Explanation, Hidden, IncompleteVersion, Loser, Place, Reason,
+};
+pub use grants::{Boundary, KeyInfo};
+pub use history::Version;
+pub use overruled::{Overruled, Overruling};
 pub use path::PathError;
 pub use read::{DirEntry, FileType, Metadata, Walk};
+pub use revoke::{Keep, PathEffect, RevokeError, RevokePlan};
 #[cfg(feature = "quic")]
 pub use serve::{ServeError, Serving};
+pub use snapshot::{Snapshot, SnapshotError};
+pub use verbs::{Expected, RevertError};
 pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, WatchFrom};
 
 /// The keys of a replica.
@@ -172,7 +193,7 @@ impl Fs {
     /// See [`ReadError`]. A symbolic link is one, [`IsASymlink`](ReadError::IsASymlink), for links
     /// are not followed.
     pub fn read(&self, path: impl AsRef<str>) -> Result<Bytes, ReadError> {
-        self.engine.read_file(path.as_ref())
+        Ok(self.engine.now().read_file(path.as_ref())?.0)
     }
 
     /// Reads the text of a symbolic link.
@@ -188,7 +209,7 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read_link(&self, path: impl AsRef<str>) -> Result<String, ReadError> {
-        self.engine.read_link(path.as_ref())
+        self.engine.now().read_link(path.as_ref())
     }
 
     /// Lists a directory in the order of names.
@@ -205,7 +226,7 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read_dir(&self, path: impl AsRef<str>) -> Result<Vec<DirEntry>, ReadError> {
-        self.engine.read_dir(path.as_ref())
+        self.engine.now().read_dir(path.as_ref())
     }
 
     /// About what is at a path; symbolic links are not followed.
@@ -222,12 +243,12 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn metadata(&self, path: impl AsRef<str>) -> Result<Metadata, ReadError> {
-        self.engine.metadata(path.as_ref())
+        self.engine.now().metadata(path.as_ref())
     }
 
     /// Whether something is at a path.
     pub fn exists(&self, path: impl AsRef<str>) -> bool {
-        self.engine.exists(path.as_ref())
+        self.engine.now().exists(path.as_ref())
     }
 
     /// Everything below a directory, parents before children.
@@ -246,7 +267,7 @@ impl Fs {
     pub fn walk(&self, path: impl AsRef<str>) -> Result<Walk, ReadError> {
         let mut open = self.read_dir(path)?;
         open.reverse();
-        Ok(Walk { engine: Arc::clone(&self.engine), open })
+        Ok(Walk { engine: Arc::clone(&self.engine), past: None, open })
     }
 
     /// Writes a whole file, and makes the directories above it. An executable file stays one.
@@ -341,61 +362,6 @@ impl Fs {
         Batch::new(self)
     }
 
-    /// Lets another key write at a directory and below.
-    ///
-    /// # Errors
-    ///
-    /// See [`WriteError`]: this author may not grant there, or there is no such directory.
-    ///
-    /// ```
-    /// use basefs::wire::SecretKey;
-    ///
-    /// let fs = basefs::Fs::in_memory()?;
-    /// let ana = SecretKey::from_seed([7; 32]);
-    /// fs.create_dir_all("/users/ana")?;
-    /// fs.grant("/users/ana", ana.public())?;
-    /// assert_eq!(fs.keys()?[1].path.as_deref(), Some("/users/ana"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn grant(&self, path: impl AsRef<str>, who: PublicKey) -> Result<EntryId, WriteError> {
-        self.grant_with(path, who, Rights::Write, "")
-    }
-
-    /// Gives another key rights at a directory and below, under a label of at most 64 bytes.
-    ///
-    /// # Errors
-    ///
-    /// As for [`grant`](Self::grant).
-    ///
-    /// ```
-    /// use basefs::entry::Rights;
-    /// use basefs::wire::SecretKey;
-    ///
-    /// let fs = basefs::Fs::in_memory()?;
-    /// let admin = SecretKey::from_seed([7; 32]);
-    /// fs.grant_with("/", admin.public(), Rights::All, "ana's laptop")?;
-    /// assert_eq!(fs.keys()?[1].label, "ana's laptop");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn grant_with(
-        &self,
-        path: impl AsRef<str>,
-        who: PublicKey,
-        rights: Rights,
-        label: &str,
-    ) -> Result<EntryId, WriteError> {
-        self.plan(|plan| plan.grant(path.as_ref(), who, rights, label))
-    }
-
-    /// Every capability ever given: the root keys first, then in the order of admission.
-    ///
-    /// # Errors
-    ///
-    /// The store failed.
-    pub fn keys(&self) -> Result<Vec<KeyInfo>, ReadError> {
-        self.engine.keys()
-    }
-
     /// The versions of a path: the winning line first, then the others.
     ///
     /// # Errors
@@ -413,7 +379,7 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn versions(&self, path: impl AsRef<str>) -> Result<Vec<Version>, ReadError> {
-        self.engine.versions(path.as_ref())
+        self.engine.now().versions(path.as_ref())
     }
 
     /// Why a path shows what it shows: who won, who lost, and by which rule.
@@ -431,7 +397,7 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn explain(&self, path: impl AsRef<str>) -> Result<Explanation, ReadError> {
-        self.engine.explain(path.as_ref())
+        self.engine.now().explain(path.as_ref())
     }
 
     /// Watches a subtree.
@@ -522,7 +488,7 @@ impl Fs {
     ///
     /// Nothing is there, or not a directory.
     pub fn dir_id(&self, path: impl AsRef<str>) -> Result<DirId, ReadError> {
-        self.engine.dir_id(path.as_ref())
+        self.engine.now().dir_id(path.as_ref())
     }
 
     /// Number of entries in the log.
@@ -538,23 +504,29 @@ impl Fs {
         self.engine.settle(ticket, self.durability)
     }
 
+    /// A plan that is only looked at.
+    fn draft(&self) -> Plan<'_> {
+        Plan::new(&self.engine, &self.identity.author)
+    }
+
     /// Plans, signs, takes in and makes durable what `wish` asks for.
-    fn plan<T>(
+    fn plan<T, E: From<WriteError>>(
         &self,
-        wish: impl FnOnce(&mut Plan<'_>) -> Result<T, WriteError>,
-    ) -> Result<T, WriteError> {
-        self.engine.check()?;
+        wish: impl FnOnce(&mut Plan<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let failed = |error: StoreError| E::from(WriteError::Store(error));
+        self.engine.check().map_err(failed)?;
         let planning = self.planning.lock();
-        let mut plan = Plan::new(&self.engine, &self.identity.author);
+        let mut plan = self.draft();
         let done = wish(&mut plan)?;
         let Plan { entries, mut blocks, contents, .. } = plan;
         if entries.is_empty() {
             return Ok(done);
         }
-        self.engine.retain_new(&mut blocks)?;
-        let ticket = self.engine.author(entries, blocks, &contents)?;
+        self.engine.retain_new(&mut blocks).map_err(failed)?;
+        let ticket = self.engine.author(entries, blocks, &contents).map_err(failed)?;
         drop(planning);
-        self.settle(ticket)?;
+        self.settle(ticket).map_err(failed)?;
         Ok(done)
     }
 }

@@ -5,6 +5,10 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::entry::check_name;
+use crate::id::DirId;
+
+/// Where directories are listed that lost their place in the tree.
+const LOST_AND_FOUND: &str = "/.basefs/lost+found";
 
 /// A text that is no path of a hierarchy. Nothing was read or written.
 ///
@@ -46,6 +50,38 @@ pub(super) fn parse(text: &str) -> Result<Vec<&str>, PathError> {
         .collect()
 }
 
+/// A path that can be read: in the tree, or in a directory that lost its place there.
+#[derive(Clone, Debug)]
+pub(super) struct Target<'t> {
+    pub(super) lost: Option<DirId>,
+    pub(super) names: Vec<&'t str>,
+}
+
+impl<'t> Target<'t> {
+    // rule: TREE-4
+    pub(super) fn parse(text: &'t str) -> Result<Self, PathError> {
+        let within = text.strip_prefix(LOST_AND_FOUND).and_then(|rest| rest.strip_prefix('/'));
+        let (hex, rest) = within.map(|rest| rest.split_once('/').unwrap_or((rest, ""))).unzip();
+        let lost = hex.and_then(|hex: &str| hex.parse::<DirId>().ok());
+        // Anything else below `.basefs` is refused as the name that it is.
+        let inner = rest.filter(|_| lost.is_some()).unwrap_or(text);
+        Ok(Self { lost, names: parse(inner)? })
+    }
+
+    /// The text of the path.
+    pub(super) fn path(&self) -> String {
+        match self.lost {
+            None => join(&self.names),
+            Some(dir) => self.names.iter().fold(lost_path(dir), |path, name| path + "/" + name),
+        }
+    }
+}
+
+/// Where a directory is listed that lost its place in the tree.
+pub(super) fn lost_path(dir: DirId) -> String {
+    alloc::format!("{LOST_AND_FOUND}/{dir}")
+}
+
 /// The text of a path.
 pub(super) fn join<Name: AsRef<str>>(names: &[Name]) -> String {
     if names.is_empty() {
@@ -66,6 +102,19 @@ mod tests {
         assert_eq!(join(&parse("/").expect("the root")), "/");
         for text in ["/a/../b", "/./a", "/a\nb", "/.basefs/x"] {
             assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lost_directories_have_a_path_for_reading() {
+        let dir = DirId::from_bytes([7; 32]);
+        let text = lost_path(dir) + "/a/b";
+        let target = Target::parse(&text).expect("a path");
+        assert_eq!((target.lost, &target.names[..]), (Some(dir), &["a", "b"][..]));
+        assert_eq!(target.path(), text);
+        assert!(parse(&text).is_err(), "nothing is written there");
+        for text in ["/.basefs", "/.basefs/lost+found", "/.basefs/lost+found/abc"] {
+            assert!(Target::parse(text).is_err(), "{text:?}");
         }
     }
 }

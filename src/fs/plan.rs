@@ -17,14 +17,14 @@ use crate::fs::error::WriteError;
 use crate::fs::path::{join, parse};
 use crate::id::{BlockId, Content, DirId, EntryId, PublicKey};
 use crate::limits::{MAX_DEPTH, MAX_FILE, MAX_INLINE, MAX_PATH, MAX_PREV};
-use crate::log::{CapNo, DirNo, SlotNo, child_dir};
-use crate::node::Replica;
+use crate::log::{CapNo, DirNo, SlotNo, Source, child_dir};
+use crate::node::{Effects, Replica};
 use crate::view::NodeKind;
 use crate::wire::SecretKey;
 
 /// What a slot shows, as far as writing cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shows {
+pub(super) enum Shows {
     Nothing,
     Dir(DirId),
     /// A file, and whether it is executable.
@@ -35,19 +35,40 @@ enum Shows {
 
 /// A slot as a new entry finds it.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
-    winner: Option<EntryId>,
-    shows: Shows,
+pub(super) struct Slot {
+    pub(super) winner: Option<EntryId>,
+    pub(super) shows: Shows,
 }
 
 /// A directory as a new entry in it sees it.
 #[derive(Clone, Copy, Debug)]
-struct Dir {
-    id: DirId,
+pub(super) struct Dir {
+    pub(super) id: DirId,
     /// Itself, or the nearest directory above it that is in the log; what it inherits.
-    logged: DirNo,
-    depth: u8,
+    pub(super) logged: DirNo,
+    pub(super) depth: u8,
     path_len: usize,
+}
+
+/// A name in a directory, as a new entry finds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target<'n> {
+    /// The whole path.
+    pub(super) names: &'n [&'n str],
+    pub(super) dir: Dir,
+    pub(super) name: &'n str,
+    pub(super) slot: Slot,
+}
+
+/// Which of the author's capabilities an entry cites.
+// rule: CLIENT-1
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// The narrowest that covers the directory, for everyday work: a stale edit made offline under
+    /// a wide one would beat newer work of others.
+    Narrowest,
+    /// The one of the best rank, to pin what shows or to overrule.
+    Best,
 }
 
 /// Where the author's chain under a capability stands.
@@ -61,11 +82,13 @@ struct Chain {
 /// Entries signed for one author, not yet taken in.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
-    engine: &'a Engine,
+    pub(super) engine: &'a Engine,
     key: &'a SecretKey,
-    author: PublicKey,
-    slots: BTreeMap<DirId, BTreeMap<Arc<str>, Slot>>,
+    pub(super) author: PublicKey,
+    pub(super) slots: BTreeMap<DirId, BTreeMap<Arc<str>, Slot>>,
     dirs: BTreeMap<DirId, Dir>,
+    /// Directories that the plan moves, and the slots they leave.
+    pub(super) moved: Vec<(DirId, DirId, Arc<str>)>,
     chains: BTreeMap<CapNo, Chain>,
     pub(super) entries: Vec<VerifiedEntry>,
     pub(super) blocks: Vec<(BlockId, Bytes)>,
@@ -105,6 +128,7 @@ impl<'a> Plan<'a> {
             author: key.public(),
             slots: BTreeMap::new(),
             dirs: BTreeMap::new(),
+            moved: Vec::new(),
             chains: BTreeMap::new(),
             entries: Vec::new(),
             blocks: Vec::new(),
@@ -120,9 +144,20 @@ impl<'a> Plan<'a> {
         executable: Option<bool>,
     ) -> Result<EntryId, WriteError> {
         let names = parse(path)?;
-        let (dir, name, slot) = self.target(&names, true)?;
-        let executable = match slot.shows {
-            Shows::Dir(_) => return Err(WriteError::IsADirectory { path: join(&names) }),
+        let at = self.target(&names, true)?;
+        self.write_at(&at, base(&at.slot), content, executable)
+    }
+
+    /// A file with this content on top of `prev`.
+    pub(super) fn write_at(
+        &mut self,
+        at: &Target<'_>,
+        prev: Vec<EntryId>,
+        content: Prepared,
+        executable: Option<bool>,
+    ) -> Result<EntryId, WriteError> {
+        let executable = match at.slot.shows {
+            Shows::Dir(_) => return Err(WriteError::IsADirectory { path: join(at.names) }),
             Shows::File(was) => executable.unwrap_or(was),
             Shows::Nothing | Shows::Other => executable.unwrap_or(false),
         };
@@ -133,10 +168,11 @@ impl<'a> Plan<'a> {
         }
         self.blocks.extend(content.blocks);
         let payload = Payload::Write { executable, data: content.data };
-        self.data(&names, dir, name, base(&slot), payload, Shows::File(executable))
+        self.close(at, Weight::Narrowest, prev, payload, Shows::File(executable))
     }
 
     /// Another executable bit for the same content: a write of its own.
+    // rule: CLIENT-3
     pub(super) fn set_executable(
         &mut self,
         path: &str,
@@ -149,12 +185,12 @@ impl<'a> Plan<'a> {
     /// A symbolic link.
     pub(super) fn symlink(&mut self, target: &str, path: &str) -> Result<EntryId, WriteError> {
         let names = parse(path)?;
-        let (dir, name, slot) = self.target(&names, true)?;
-        if let Shows::Dir(_) = slot.shows {
+        let at = self.target(&names, true)?;
+        if let Shows::Dir(_) = at.slot.shows {
             return Err(WriteError::IsADirectory { path: join(&names) });
         }
         let payload = Payload::Slink { text: target.into() };
-        self.data(&names, dir, name, base(&slot), payload, Shows::Other)
+        self.data(&at, Weight::Narrowest, base(&at.slot), payload, Shows::Other)
     }
 
     /// A directory and those above it, as far as they are missing.
@@ -167,53 +203,48 @@ impl<'a> Plan<'a> {
     // rule: TREE-1
     pub(super) fn remove(&mut self, path: &str, all: bool) -> Result<EntryId, WriteError> {
         let names = parse(path)?;
-        let (dir, name, slot) = self.target(&names, false)?;
-        match slot.shows {
+        let at = self.target(&names, false)?;
+        match at.slot.shows {
             Shows::Nothing => return Err(WriteError::NotFound { path: join(&names) }),
             Shows::Dir(inner) if !all && self.has_children(inner) => {
                 return Err(WriteError::NotEmpty { path: join(&names) });
             }
             _ => {}
         }
-        let prev = self.all_tips(dir, name, &slot);
-        self.data(&names, dir, name, prev, Payload::Delete { moved_to: None }, Shows::Nothing)
+        let tips = self.all_tips(&at);
+        let delete = Payload::Delete { moved_to: None };
+        self.close(&at, Weight::Narrowest, tips, delete, Shows::Nothing)
     }
 
-    /// A capability for another key at a directory and below.
-    // rule: CAP-1
-    pub(super) fn grant(
-        &mut self,
-        path: &str,
-        who: PublicKey,
-        rights: Rights,
-        label: &str,
-    ) -> Result<EntryId, WriteError> {
-        let names = parse(path)?;
-        let dir = self.walk_to(&names, false)?;
-        let payload = Payload::Grant { who, rights, after: Vec::new() };
-        let need = Need { right: Rights::Grant, gives: Some(rights) };
-        let cap = self.capability(dir.logged, need).ok_or_else(|| self.denied(&names))?;
-        self.sign(dir.id, label.into(), Vec::new(), cap, payload)
+    /// What would be if the planned entries were taken in: a copy of the whole state in memory, some
+    /// 200 bytes per entry, and time as for taking them in.
+    pub(super) fn rehearse(&self) -> (Replica, Effects) {
+        let mut replica = self.engine.read(|node| node.replica().clone());
+        let mut effects = Effects::default();
+        for entry in &self.entries {
+            replica.offer(entry.clone(), Source::Local, &mut effects);
+        }
+        (replica, effects)
     }
 
-    fn denied(&self, names: &[&str]) -> WriteError {
+    pub(super) fn denied(&self, names: &[&str]) -> WriteError {
         WriteError::Denied { path: join(names), key: self.author }
     }
 
-    /// The directory, name and slot that a path means.
-    fn target<'n>(
+    /// What a path means.
+    pub(super) fn target<'n>(
         &mut self,
-        names: &[&'n str],
+        names: &'n [&'n str],
         create: bool,
-    ) -> Result<(Dir, &'n str, Slot), WriteError> {
+    ) -> Result<Target<'n>, WriteError> {
         let Some((name, above)) = names.split_last() else { return Err(WriteError::Root) };
         let dir = self.walk_to(above, create)?;
         let slot = self.slot(dir, name, above.len());
-        Ok((dir, name, slot))
+        Ok(Target { names, dir, name, slot })
     }
 
     /// The directory at a path; missing ones are planned if `create`.
-    fn walk_to(&mut self, names: &[&str], create: bool) -> Result<Dir, WriteError> {
+    pub(super) fn walk_to(&mut self, names: &[&str], create: bool) -> Result<Dir, WriteError> {
         let mut dir = self.root()?;
         for (depth, name) in names.iter().enumerate() {
             let slot = self.slot(dir, name, depth);
@@ -229,12 +260,17 @@ impl<'a> Plan<'a> {
     }
 
     fn root(&self) -> Result<Dir, WriteError> {
-        let root = self.engine.read(|node| {
+        let root = self.engine.read(|node| node.replica().log().root());
+        Ok(self.logged(root.ok_or(WriteError::NotSynced)?))
+    }
+
+    /// A directory of the log.
+    pub(super) fn logged(&self, no: DirNo) -> Dir {
+        self.engine.read(|node| {
             let log = node.replica().log();
-            log.root().map(|root| (root, log.dir_id(root)))
-        });
-        let (logged, id) = root.ok_or(WriteError::NotSynced)?;
-        Ok(Dir { id, logged, depth: 0, path_len: 0 })
+            let (depth, path_len) = (log.depth(no), log.static_path_len(no));
+            Dir { id: log.dir_id(no), logged: no, depth, path_len }
+        })
     }
 
     /// A directory by its id, made in this plan or known to the log.
@@ -242,12 +278,8 @@ impl<'a> Plan<'a> {
         if let Some(dir) = self.dirs.get(&id) {
             return *dir;
         }
-        let logged = self.engine.read(|node| {
-            let log = node.replica().log();
-            log.dir(&id).map(|no| (no, log.depth(no), log.static_path_len(no)))
-        });
-        match logged {
-            Some((logged, depth, path_len)) => Dir { id, logged, depth, path_len },
+        match self.engine.read(|node| node.replica().log().dir(&id)) {
+            Some(no) => self.logged(no),
             None => Dir { id, path_len: parent.path_len + name.len() + 1, ..parent },
         }
     }
@@ -262,19 +294,22 @@ impl<'a> Plan<'a> {
         slot: &Slot,
     ) -> Result<Dir, WriteError> {
         let path_len = parent.path_len + name.len() + 1;
-        if parent.depth >= MAX_DEPTH || path_len > MAX_PATH {
+        // In a directory that was moved, its place can be deeper than its home.
+        let is_too_deep = parent.depth >= MAX_DEPTH || here.len() > usize::from(MAX_DEPTH);
+        if is_too_deep || path_len > MAX_PATH {
             return Err(WriteError::TooDeep { path: join(here) });
         }
         let prev = base(slot);
         let id = child_dir(&parent.id, prev.first(), name);
         let dir = Dir { id, logged: parent.logged, depth: parent.depth + 1, path_len };
-        self.data(here, parent, name, prev, Payload::Mkdir, Shows::Dir(id))?;
+        let at = Target { names: here, dir: parent, name, slot: *slot };
+        self.data(&at, Weight::Narrowest, prev, Payload::Mkdir, Shows::Dir(id))?;
         self.dirs.insert(id, dir);
         Ok(dir)
     }
 
     /// What a name in a directory shows: by this plan, else by the view.
-    fn slot(&self, dir: Dir, name: &str, depth: usize) -> Slot {
+    pub(super) fn slot(&self, dir: Dir, name: &str, depth: usize) -> Slot {
         if let Some(slot) = self.slots.get(&dir.id).and_then(|slots| slots.get(name)) {
             return *slot;
         }
@@ -287,25 +322,51 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The winner and then the other tips: a deletion closes every branch it knows of, or the
-    /// others would show again.
-    fn all_tips(&self, dir: Dir, name: &str, slot: &Slot) -> Vec<EntryId> {
+    /// The winner and then the other tips: what closes a conflict lists every branch it knows of,
+    /// or the others would show again.
+    // rule: CLIENT-2
+    pub(super) fn all_tips(&self, at: &Target<'_>) -> Vec<EntryId> {
         let mut others: Vec<EntryId> = self.engine.read(|node| {
             let replica = node.replica();
             let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
-            let logged = log.dir(&dir.id).and_then(|dir| log.child(dir, name));
+            let logged = log.dir(&at.dir.id).and_then(|dir| log.child(dir, at.name));
             let Some(logged) = logged.filter(|slot| view.is_forked(*slot)) else {
                 return Vec::new();
             };
             let losers = view.tips(log, authority, logged).into_iter();
             let losers = losers.filter(|tip| Some(*tip) != view.winner(logged));
-            losers.take(MAX_PREV - 1).map(|no| log.id(no)).collect()
+            losers.map(|no| log.id(no)).collect()
         });
         others.sort_unstable();
-        slot.winner.into_iter().chain(others).collect()
+        at.slot.winner.into_iter().chain(others).collect()
     }
 
-    fn has_children(&self, dir: DirId) -> bool {
+    /// Signs an entry on top of all these tips, the winner first. Where one entry cannot name them
+    /// all, others that say the same name the rest.
+    pub(super) fn close(
+        &mut self,
+        at: &Target<'_>,
+        weight: Weight,
+        tips: Vec<EntryId>,
+        payload: Payload,
+        shows: Shows,
+    ) -> Result<EntryId, WriteError> {
+        let mut rest = tips;
+        let more = rest.split_off(rest.len().min(MAX_PREV));
+        let is_deletion = matches!(payload, Payload::Delete { .. });
+        let mut id = self.data(at, weight, rest, payload, shows)?;
+        for tips in more.chunks(MAX_PREV - 1) {
+            let payload = match is_deletion {
+                true => Payload::Delete { moved_to: None },
+                false => Payload::Link { target: id },
+            };
+            let prev = core::iter::once(id).chain(tips.iter().copied()).collect();
+            id = self.data(at, weight, prev, payload, shows)?;
+        }
+        Ok(id)
+    }
+
+    pub(super) fn has_children(&self, dir: DirId) -> bool {
         let planned = self.slots.get(&dir);
         if planned.is_some_and(|slots| slots.values().any(|slot| slot.shows != Shows::Nothing)) {
             return true;
@@ -322,32 +383,29 @@ impl<'a> Plan<'a> {
     }
 
     /// Signs a data entry and notes what it changes.
-    fn data(
+    pub(super) fn data(
         &mut self,
-        names: &[&str],
-        dir: Dir,
-        name: &str,
+        at: &Target<'_>,
+        weight: Weight,
         prev: Vec<EntryId>,
         payload: Payload,
         shows: Shows,
     ) -> Result<EntryId, WriteError> {
-        let need = Need { right: Rights::Write, gives: None };
-        let cap = self.capability(dir.logged, need).ok_or_else(|| self.denied(names))?;
-        let name = Arc::from(name);
-        let id = self.sign(dir.id, Arc::clone(&name), prev, cap, payload)?;
+        let need = Need { right: Rights::Write, gives: None, weight };
+        let cap = self.capability(at.dir.logged, need).ok_or_else(|| self.denied(at.names))?;
+        let name = Arc::from(at.name);
+        let id = self.sign(at.dir.id, Arc::clone(&name), prev, cap, payload)?;
         let slot = Slot { winner: Some(id), shows };
-        self.slots.entry(dir.id).or_default().insert(name, slot);
+        self.slots.entry(at.dir.id).or_default().insert(name, slot);
         Ok(id)
     }
 
-    /// The author's narrowest capability that covers a directory: a stale offline edit under a
-    /// wide one would beat newer work of others.
-    fn capability(&self, dir: DirNo, need: Need) -> Option<CapNo> {
-        self.engine.read(|node| narrowest(node.replica(), &self.author, dir, need))
+    pub(super) fn capability(&self, dir: DirNo, need: Need) -> Option<CapNo> {
+        self.engine.read(|node| choose(node.replica(), &self.author, dir, need))
     }
 
     // rule: CHAIN-1
-    fn sign(
+    pub(super) fn sign(
         &mut self,
         dir: DirId,
         name: Arc<str>,
@@ -379,15 +437,22 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What a capability must allow.
+/// What a capability must allow, and which to take of those that do.
 #[derive(Clone, Copy, Debug)]
-struct Need {
-    right: Rights,
+pub(super) struct Need {
+    pub(super) right: Rights,
     /// For a grant: the rights it passes on.
-    gives: Option<Rights>,
+    pub(super) gives: Option<Rights>,
+    pub(super) weight: Weight,
 }
 
-fn narrowest(replica: &Replica, author: &PublicKey, dir: DirNo, need: Need) -> Option<CapNo> {
+/// The capability of an author for a directory.
+pub(super) fn choose(
+    replica: &Replica,
+    author: &PublicKey,
+    dir: DirNo,
+    need: Need,
+) -> Option<CapNo> {
     let (log, authority) = (replica.log(), replica.authority());
     let caps = authority.caps_of(log.key_no(author)?);
     let fits = |cap: &&CapNo| {
@@ -397,7 +462,11 @@ fn narrowest(replica: &Replica, author: &PublicKey, dir: DirNo, need: Need) -> O
             && need.gives.is_none_or(|gives| rights.includes(gives))
             && authority.is_live(log, **cap)
     };
-    caps.iter().filter(fits).max_by_key(|cap| log.cap_rank(**cap)).copied()
+    let caps = caps.iter().filter(fits);
+    match need.weight {
+        Weight::Narrowest => caps.max_by_key(|cap| log.cap_rank(**cap)).copied(),
+        Weight::Best => caps.min_by_key(|cap| log.cap_rank(**cap)).copied(),
+    }
 }
 
 fn chain_of(replica: &Replica, cap: CapNo) -> Chain {
@@ -422,6 +491,7 @@ fn slot_in(replica: &Replica, slot: SlotNo, depth: usize) -> Slot {
 }
 
 /// A plain write stands on the winner alone, so that a conflict stays visible.
-fn base(slot: &Slot) -> Vec<EntryId> {
+// rule: CLIENT-2
+pub(super) fn base(slot: &Slot) -> Vec<EntryId> {
     slot.winner.into_iter().collect()
 }

@@ -1,5 +1,6 @@
 //! Reading: paths to bytes, directories and metadata.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,13 +11,13 @@ use crate::block::{self, SourceError};
 use crate::entry::{FileData, SignedEntry, inline_content};
 use crate::fs::engine::Engine;
 use crate::fs::error::{ReadError, WriteError};
-use crate::fs::path::{join, parse};
+use crate::fs::path::{Target, join, parse};
+use crate::fs::shown::{Reading, Shown};
 use crate::id::{Content, DirId, EntryId};
 use crate::limits::{MAX_FILE, MAX_INLINE};
 use crate::log::{DirNo, EntryNo};
-use crate::node::Replica;
 use crate::store::StoreError;
-use crate::view::{Node, NodeKind};
+use crate::view::{Node, NodeKind, Past};
 
 /// What is at a path.
 ///
@@ -148,77 +149,110 @@ struct Found {
     node: Node,
     content: Option<Content>,
     origin: Option<EntryNo>,
+    version: Option<EntryId>,
 }
 
-fn find(replica: &Replica, names: &[&str]) -> Result<Node, ReadError> {
-    let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
-    let resolve = |names: &[&str]| view.resolve(log, authority, names.iter().copied());
-    if let Some(node) = resolve(names) {
+fn find(shown: Shown<'_>, at: &Target<'_>) -> Result<Node, ReadError> {
+    if let Some(node) = shown.find(at) {
         return Ok(node);
     }
     // Whether a component on the way is something else than a directory makes a difference to
     // whoever reads the message.
-    for end in 1..names.len() {
-        match resolve(&names[..end]).map(|node| node.kind) {
+    for end in 1..at.names.len() {
+        let above = Target { names: at.names[..end].to_vec(), ..*at };
+        match shown.find(&above).map(|node| node.kind) {
             Some(NodeKind::Dir(_)) => {}
             None => break,
-            Some(_) => return Err(ReadError::NotADirectory { path: join(&names[..end]) }),
+            Some(_) => return Err(ReadError::NotADirectory { path: above.path() }),
         }
     }
-    Err(ReadError::NotFound { path: join(names) })
+    Err(ReadError::NotFound { path: at.path() })
+}
+
+impl Reading<'_> {
+    fn find(self, at: &Target<'_>) -> Result<Found, ReadError> {
+        self.look(|shown| {
+            let node = find(shown, at)?;
+            let content = match node.kind {
+                NodeKind::File { content, .. } => Some(*shown.log.content(content)),
+                _ => None,
+            };
+            let origin = node.winner.map(|no| shown.log.origin(no));
+            let version = node.winner.map(|no| shown.log.id(no));
+            Ok(Found { node, content, origin, version })
+        })
+    }
+
+    pub(super) fn metadata(self, path: &str) -> Result<Metadata, ReadError> {
+        let at = Target::parse(path)?;
+        self.look(|shown| Ok(metadata_of(shown, &find(shown, &at)?)))
+    }
+
+    pub(super) fn exists(self, path: &str) -> bool {
+        let Ok(at) = Target::parse(path) else { return false };
+        self.look(|shown| find(shown, &at).is_ok())
+    }
+
+    /// The content of a file and the version it is of.
+    pub(super) fn read_file(self, path: &str) -> Result<(Bytes, EntryId), ReadError> {
+        let at = Target::parse(path)?;
+        let found = self.find(&at)?;
+        match found.node.kind {
+            NodeKind::File { .. } => {}
+            NodeKind::Dir(_) => return Err(ReadError::IsADirectory { path: at.path() }),
+            NodeKind::Symlink(target) => {
+                return Err(ReadError::IsASymlink { path: at.path(), target });
+            }
+            NodeKind::Alias(dir) => {
+                let target = self.look(|shown| shown.path_of(dir)).unwrap_or_default();
+                return Err(ReadError::IsASymlink { path: at.path(), target });
+            }
+        }
+        let (Some(content), Some(origin), Some(version)) =
+            (found.content, found.origin, found.version)
+        else {
+            return Err(ReadError::NotFound { path: at.path() });
+        };
+        Ok((self.engine.read_content(|| at.path(), &content, origin)?, version))
+    }
+
+    pub(super) fn read_link(self, path: &str) -> Result<String, ReadError> {
+        let at = Target::parse(path)?;
+        match self.find(&at)?.node.kind {
+            NodeKind::Symlink(target) => Ok(target),
+            NodeKind::Alias(dir) => {
+                self.look(|shown| shown.path_of(dir)).ok_or(ReadError::NotFound { path: at.path() })
+            }
+            _ => Err(ReadError::NotASymlink { path: at.path() }),
+        }
+    }
+
+    pub(super) fn dir_id(self, path: &str) -> Result<DirId, ReadError> {
+        let at = Target::parse(path)?;
+        self.look(|shown| match find(shown, &at)?.kind {
+            NodeKind::Dir(dir) => Ok(shown.log.dir_id(dir)),
+            _ => Err(ReadError::NotADirectory { path: at.path() }),
+        })
+    }
+
+    pub(super) fn read_dir(self, path: &str) -> Result<Vec<DirEntry>, ReadError> {
+        let at = Target::parse(path)?;
+        self.look(|shown| match find(shown, &at)?.kind {
+            NodeKind::Dir(dir) => {
+                let lost = at.lost.map(|_| shown.lost()).unwrap_or_default();
+                let children = children(shown, dir, &at.path(), at.names.len(), &lost);
+                Ok(children.into_iter().map(|(_, entry)| entry).collect())
+            }
+            _ => Err(ReadError::NotADirectory { path: at.path() }),
+        })
+    }
 }
 
 impl Engine {
-    fn find(&self, names: &[&str]) -> Result<Found, ReadError> {
-        self.read(|node| {
-            let replica = node.replica();
-            let node = find(replica, names)?;
-            let content = match node.kind {
-                NodeKind::File { content, .. } => Some(*replica.log().content(content)),
-                _ => None,
-            };
-            let origin = node.winner.map(|no| replica.log().origin(no));
-            Ok(Found { node, content, origin })
-        })
-    }
-
-    pub(super) fn metadata(&self, path: &str) -> Result<Metadata, ReadError> {
-        let names = parse(path)?;
-        self.read(|node| {
-            let replica = node.replica();
-            Ok(metadata_of(replica, &find(replica, &names)?))
-        })
-    }
-
-    pub(super) fn exists(&self, path: &str) -> bool {
-        let Ok(names) = parse(path) else { return false };
-        self.read(|node| find(node.replica(), &names).is_ok())
-    }
-
-    pub(super) fn read_file(&self, path: &str) -> Result<Bytes, ReadError> {
-        let names = parse(path)?;
-        let found = self.find(&names)?;
-        match found.node.kind {
-            NodeKind::File { .. } => {}
-            NodeKind::Dir(_) => return Err(ReadError::IsADirectory { path: join(&names) }),
-            NodeKind::Symlink(target) => {
-                return Err(ReadError::IsASymlink { path: join(&names), target });
-            }
-            NodeKind::Alias(dir) => {
-                let target = self.read(|node| path_of(node.replica(), dir)).unwrap_or_default();
-                return Err(ReadError::IsASymlink { path: join(&names), target });
-            }
-        }
-        let (Some(content), Some(origin)) = (found.content, found.origin) else {
-            return Err(ReadError::NotFound { path: join(&names) });
-        };
-        self.read_content(&names, &content, origin)
-    }
-
     /// The bytes of a content: in the entry it comes from, or in blocks.
-    fn read_content(
+    pub(super) fn read_content(
         &self,
-        names: &[&str],
+        path: impl FnOnce() -> String,
         content: &Content,
         origin: EntryNo,
     ) -> Result<Bytes, ReadError> {
@@ -228,7 +262,7 @@ impl Engine {
         let mut source = |id: &crate::id::BlockId| self.block(id);
         match block::read(content, MAX_FILE, &mut source) {
             Ok(bytes) => Ok(bytes.into()),
-            Err(error) => Err(read_error(names, error)),
+            Err(error) => Err(read_error(path, error)),
         }
     }
 
@@ -236,7 +270,8 @@ impl Engine {
     pub(super) fn current_data(&self, path: &str) -> Result<FileData, WriteError> {
         let names = parse(path)?;
         let path = || join(&names);
-        let found = self.find(&names).map_err(|error| match error {
+        let at = Target { lost: None, names: names.clone() };
+        let found = self.now().find(&at).map_err(|error| match error {
             ReadError::NotADirectory { path } => WriteError::NotADirectory { path },
             _ => WriteError::NotFound { path: path() },
         })?;
@@ -264,63 +299,37 @@ impl Engine {
         SignedEntry::decode(&self.entry_bytes(no)?)
             .map_err(|error| damaged(&alloc::format!("entry {}: {error}", no.index())))
     }
-
-    pub(super) fn read_link(&self, path: &str) -> Result<String, ReadError> {
-        let names = parse(path)?;
-        match self.find(&names)?.node.kind {
-            NodeKind::Symlink(target) => Ok(target),
-            NodeKind::Alias(dir) => self
-                .read(|node| path_of(node.replica(), dir))
-                .ok_or(ReadError::NotFound { path: join(&names) }),
-            _ => Err(ReadError::NotASymlink { path: join(&names) }),
-        }
-    }
-
-    pub(super) fn dir_id(&self, path: &str) -> Result<DirId, ReadError> {
-        let names = parse(path)?;
-        self.read(|node| match find(node.replica(), &names)?.kind {
-            NodeKind::Dir(dir) => Ok(node.replica().log().dir_id(dir)),
-            _ => Err(ReadError::NotADirectory { path: join(&names) }),
-        })
-    }
-
-    pub(super) fn read_dir(&self, path: &str) -> Result<Vec<DirEntry>, ReadError> {
-        let names = parse(path)?;
-        self.read(|node| {
-            let replica = node.replica();
-            match find(replica, &names)?.kind {
-                NodeKind::Dir(dir) => {
-                    let children = children(replica, dir, &join(&names), names.len());
-                    Ok(children.into_iter().map(|(_, entry)| entry).collect())
-                }
-                _ => Err(ReadError::NotADirectory { path: join(&names) }),
-            }
-        })
-    }
 }
 
 /// What a directory shows, in the order of names.
-fn children(replica: &Replica, dir: DirNo, path: &str, depth: usize) -> Vec<(NodeKind, DirEntry)> {
-    let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
+fn children(
+    shown: Shown<'_>,
+    dir: DirNo,
+    path: &str,
+    depth: usize,
+    lost: &BTreeSet<DirNo>,
+) -> Vec<(NodeKind, DirEntry)> {
     let prefix = if path == "/" { "" } else { path };
-    log.children(dir)
+    shown
+        .log
+        .children(dir)
         .filter_map(|(name, slot)| {
-            let node = view.node_at_depth(log, authority, slot, depth)?;
-            let metadata = metadata_of(replica, &node);
+            let node = shown.node(slot, depth, lost)?;
+            let metadata = metadata_of(shown, &node);
             Some((node.kind, DirEntry { path: alloc::format!("{prefix}/{name}"), metadata }))
         })
         .collect()
 }
 
 /// What a path shows and, if it is a directory, everything below it, parents first.
-pub(super) fn list_subtree(replica: &Replica, names: &[&str]) -> Vec<DirEntry> {
-    let Ok(node) = find(replica, names) else { return Vec::new() };
-    let top = DirEntry { path: join(names), metadata: metadata_of(replica, &node) };
+pub(super) fn list_subtree(shown: Shown<'_>, names: &[&str]) -> Vec<DirEntry> {
+    let Some(node) = shown.resolve(names) else { return Vec::new() };
+    let top = DirEntry { path: join(names), metadata: metadata_of(shown, &node) };
     let mut open = Vec::from([(node.kind, top, names.len())]);
     let mut all = Vec::new();
     while let Some((kind, entry, depth)) = open.pop() {
         if let NodeKind::Dir(dir) = kind {
-            let inner = children(replica, dir, &entry.path, depth).into_iter();
+            let inner = children(shown, dir, &entry.path, depth, &BTreeSet::new()).into_iter();
             open.extend(inner.map(|(kind, entry)| (kind, entry, depth + 1)));
         }
         all.push(entry);
@@ -329,12 +338,8 @@ pub(super) fn list_subtree(replica: &Replica, names: &[&str]) -> Vec<DirEntry> {
     all
 }
 
-fn path_of(replica: &Replica, dir: DirNo) -> Option<String> {
-    replica.view().path_of_dir(replica.log(), replica.authority(), dir).map(|names| join(&names))
-}
-
-fn metadata_of(replica: &Replica, node: &Node) -> Metadata {
-    let log = replica.log();
+pub(super) fn metadata_of(shown: Shown<'_>, node: &Node) -> Metadata {
+    let log = shown.log;
     let version = node.winner.map(|no| log.id(no));
     let plain =
         |file_type, len| Metadata { file_type, len, executable: false, version, is_here: true };
@@ -344,7 +349,7 @@ fn metadata_of(replica: &Replica, node: &Node) -> Metadata {
             plain(FileType::Symlink { target: target.clone() }, target.len() as u64)
         }
         NodeKind::Alias(dir) => {
-            let target = path_of(replica, *dir);
+            let target = shown.path_of(*dir);
             let len = target.as_ref().map_or(0, |target| target.len() as u64);
             plain(FileType::Alias { target }, len)
         }
@@ -353,7 +358,7 @@ fn metadata_of(replica: &Replica, node: &Node) -> Metadata {
             len: log.content(*content).size,
             executable: *executable,
             version,
-            is_here: replica.view().is_complete(log, *content),
+            is_here: shown.view.is_complete(log, *content),
         },
     }
 }
@@ -362,9 +367,9 @@ fn damaged(what: &str) -> StoreError {
     StoreError::Corrupt { what: what.into() }
 }
 
-fn read_error(names: &[&str], error: block::ReadError<StoreError>) -> ReadError {
+fn read_error(path: impl FnOnce() -> String, error: block::ReadError<StoreError>) -> ReadError {
     match error {
-        block::ReadError::Missing { id } => ReadError::NotHere { path: join(names), block: id },
+        block::ReadError::Missing { id } => ReadError::NotHere { path: path(), block: id },
         block::ReadError::TooLarge { size, limit } => ReadError::TooLarge { size, limit },
         block::ReadError::Source(SourceError::Failed(error)) => ReadError::Store(error),
         other => ReadError::Store(damaged(&alloc::format!("{other}"))),
@@ -379,6 +384,8 @@ fn read_error(names: &[&str], error: block::ReadError<StoreError>) -> ReadError 
 #[derive(Debug)]
 pub struct Walk {
     pub(super) engine: Arc<Engine>,
+    /// None for the present.
+    pub(super) past: Option<Arc<Past>>,
     /// What is still to be given, the next last.
     pub(super) open: Vec<DirEntry>,
 }
@@ -389,7 +396,8 @@ impl Iterator for Walk {
     fn next(&mut self) -> Option<DirEntry> {
         let entry = self.open.pop()?;
         if entry.metadata.is_dir() {
-            let children = self.engine.read_dir(&entry.path).unwrap_or_default();
+            let reading = Reading { engine: &self.engine, past: self.past.as_deref() };
+            let children = reading.read_dir(&entry.path).unwrap_or_default();
             self.open.extend(children.into_iter().rev());
         }
         Some(entry)

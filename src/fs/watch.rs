@@ -14,8 +14,10 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::fs::engine::{Engine, Ticket};
 use crate::fs::error::ReadError;
+use crate::fs::overruled::{Overruled, overruled};
 use crate::fs::path::{join, parse};
 use crate::fs::read::{DirEntry, list_subtree};
+use crate::fs::shown::Shown;
 use crate::id::{EntryId, PublicKey};
 use crate::log::{EntryNo, Log, Value};
 use crate::node::{Effects, Replica};
@@ -93,6 +95,8 @@ pub struct PathChange {
     pub after: Option<EntryId>,
     /// Who wrote the version now, or removed what was there.
     pub author: Option<PublicKey>,
+    /// A warning: this hides what the replica's own author wrote.
+    pub overruled: Option<Overruled>,
 }
 
 /// What a watch tells.
@@ -161,7 +165,7 @@ impl Watchers {
                 effects.slots.iter().map(move |change| (*ticket, change))
             });
             let describe = |(ticket, change)| {
-                let (names, change) = describe(node.replica(), change)?;
+                let (names, change) = describe(node.replica(), change, engine.author_key())?;
                 Some((ticket, names, change))
             };
             slots.filter_map(describe).collect()
@@ -180,7 +184,11 @@ impl Watchers {
 }
 
 /// The path and kind of a change; nothing if it is not visible anywhere.
-fn describe(replica: &Replica, change: &SlotChange) -> Option<(Vec<Arc<str>>, PathChange)> {
+fn describe(
+    replica: &Replica,
+    change: &SlotChange,
+    own: &PublicKey,
+) -> Option<(Vec<Arc<str>>, PathChange)> {
     let log = replica.log();
     let shows = |no: Option<EntryNo>| no.filter(|no| log.value(*no) != Some(&Value::Tomb));
     let (before, after) = (shows(change.before), shows(change.after));
@@ -197,7 +205,9 @@ fn describe(replica: &Replica, change: &SlotChange) -> Option<(Vec<Arc<str>>, Pa
     let id = |no: Option<EntryNo>| no.map(|no| log.id(no));
     let author = change.after.map(|no| Log::author(log, no));
     let path = join(&names);
-    Some((names, PathChange { path, kind, before: id(before), after: id(after), author }))
+    let overruled = overruled(Shown::now(replica), change, own);
+    let (before, after) = (id(before), id(after));
+    Some((names, PathChange { path, kind, before, after, author, overruled }))
 }
 
 impl QueueState {
@@ -332,6 +342,7 @@ fn snapshot(replica: &Replica, names: &[&str]) -> Vec<PathChange> {
         after: entry.metadata().version(),
         author: number(entry.metadata().version()).map(|no| replica.log().author(no)),
         path: entry.into_path(),
+        overruled: None,
     };
-    list_subtree(replica, names).into_iter().map(present).collect()
+    list_subtree(Shown::now(replica), names).into_iter().map(present).collect()
 }

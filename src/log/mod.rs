@@ -7,6 +7,7 @@
 //! Architecture invariant: the log knows nothing of winners, revocation or readiness.
 
 mod admission;
+mod frontier;
 mod intern;
 mod number;
 mod order;
@@ -26,6 +27,7 @@ use record::{Capability, Dir, Record, Revoke, Slot};
 
 pub(crate) use record::Detail;
 
+pub use frontier::{Frontier, MissingHeads, ParseFrontierError};
 pub use number::{CapNo, ContentNo, DirNo, EntryNo, KeyNo, SlotNo, ValueNo};
 pub use record::{Rank, Value};
 pub use waiting::{Budget, Missing, Source};
@@ -330,6 +332,40 @@ impl Log {
         match self.record(no).detail {
             Detail::Data { action: Action::Delete, other, .. } => other,
             _ => None,
+        }
+    }
+
+    /// The entry whose value a link adopted.
+    pub fn target(&self, no: EntryNo) -> Option<EntryNo> {
+        match self.record(no).detail {
+            Detail::Data { action: Action::Link, other, .. } => other,
+            _ => None,
+        }
+    }
+
+    /// The grants and revokes, each in the order of admission.
+    pub fn control(&self) -> impl Iterator<Item = EntryNo> + '_ {
+        let grants = self.caps.iter().filter(|cap| cap.parent.is_some()).map(|cap| cap.entry);
+        grants.chain(self.revokes.keys().copied())
+    }
+
+    /// The key that a grant is for, or that a revoke is against.
+    pub fn grantee(&self, no: EntryNo) -> Option<KeyNo> {
+        match self.record(no).detail {
+            Detail::Grant(cap) => Some(self.cap_key(cap)),
+            Detail::Revoke { who, .. } => Some(who),
+            _ => None,
+        }
+    }
+
+    /// The directory that a grant or a revoke governs, or that holds a data entry; none for the
+    /// genesis.
+    pub fn dir_of(&self, no: EntryNo) -> Option<DirNo> {
+        match self.record(no).detail {
+            Detail::Genesis => None,
+            Detail::Data { slot, .. } => Some(self.slot_dir(slot)),
+            Detail::Grant(cap) => Some(self.cap_dir(cap)),
+            Detail::Revoke { dir, .. } => Some(dir),
         }
     }
 

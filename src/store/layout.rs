@@ -9,15 +9,19 @@ use core::fmt;
 use bytes::Bytes;
 
 use crate::entry::SignedEntry;
-use crate::id::{BlockId, Content, EntryId};
+use crate::id::{BlockId, Content, EntryId, VersionId};
+use crate::limits::MAX_REMEMBERED_VERSIONS;
 use crate::node::{Effects, Replica, Restore};
-use crate::store::{Batch, Store, StoreError, Table};
+use crate::store::{Batch, Durability, Store, StoreError, Table};
 
 /// The newest layout of the tables that this version reads.
 pub const FORMAT: u64 = 1;
 
 const FORMAT_KEY: &[u8] = b"format";
 const HIERARCHY_KEY: &[u8] = b"hierarchy";
+
+/// What stands before the ids of remembered versions.
+const VERSION_PREFIX: &[u8] = b"version ";
 
 /// Stands for "no winner": no replica has that many entries.
 const NO_WINNER: u32 = u32::MAX;
@@ -119,6 +123,52 @@ pub fn entry_bytes(store: &dyn Store, number: usize) -> Result<Option<Bytes>, St
 /// The store cannot be read.
 pub fn block(store: &dyn Store, id: &BlockId) -> Result<Option<Bytes>, StoreError> {
     store.get(Table::Blocks, id.as_bytes())
+}
+
+/// Remembers what the short id of a version means: how many entries were in the log. Beyond
+/// [`MAX_REMEMBERED_VERSIONS`] the oldest is forgotten. It is as durable as the next commit.
+///
+/// # Errors
+///
+/// The store failed.
+pub fn remember_version(
+    store: &dyn Store,
+    id: &VersionId,
+    entries: usize,
+) -> Result<(), StoreError> {
+    let key = version_key(id);
+    if store.get(Table::Meta, &key)?.as_deref() == Some(&number_key(entries)[..]) {
+        return Ok(());
+    }
+    let mut known: Vec<(usize, Vec<u8>)> = Vec::new();
+    store.scan(Table::Meta, VERSION_PREFIX, &mut |key, value| {
+        let is_version = key.starts_with(VERSION_PREFIX);
+        // What is unreadable is the first to go.
+        known.extend(is_version.then(|| (number_from(value).unwrap_or(0), key.to_vec())));
+        is_version
+    })?;
+    let mut batch = Batch::new();
+    if known.len() >= MAX_REMEMBERED_VERSIONS {
+        known.sort_unstable();
+        let too_many = known.len() - MAX_REMEMBERED_VERSIONS + 1;
+        known.drain(..too_many).for_each(|(_, key)| batch.delete(Table::Meta, key));
+    }
+    batch.put(Table::Meta, key, number_key(entries));
+    store.commit(&batch, Durability::Deferred)
+}
+
+/// How many entries were in the log at a version that was
+/// [remembered](remember_version).
+///
+/// # Errors
+///
+/// The store cannot be read.
+pub fn remembered_version(store: &dyn Store, id: &VersionId) -> Result<Option<usize>, StoreError> {
+    Ok(store.get(Table::Meta, &version_key(id))?.and_then(|value| number_from(&value)))
+}
+
+fn version_key(id: &VersionId) -> Vec<u8> {
+    [VERSION_PREFIX, id.as_bytes()].concat()
 }
 
 /// Rebuilds a replica from its store. No signature is checked and no conflict decided again.

@@ -52,6 +52,7 @@ pub struct Outcome {
     entries: Vec<EntryNo>,
     live: Vec<bool>,
     is_tip: Vec<bool>,
+    is_followed: Vec<bool>,
     parent: Vec<usize>,
 }
 
@@ -65,9 +66,19 @@ impl Outcome {
         self.position(no).is_some_and(|position| self.live[position])
     }
 
+    /// Whether an authorised, ready entry descends from an entry.
+    pub fn is_followed(&self, no: EntryNo) -> bool {
+        self.position(no).is_some_and(|position| self.is_followed[position])
+    }
+
     /// The live entries that nothing live descends from, in order of admission.
     pub fn tips(&self) -> impl Iterator<Item = EntryNo> + '_ {
         self.entries.iter().zip(&self.is_tip).filter(|(_, tip)| **tip).map(|(no, _)| *no)
+    }
+
+    /// Whether an entry is live and nothing live descends from it.
+    pub fn is_tip(&self, no: EntryNo) -> bool {
+        self.position(no).is_some_and(|position| self.is_tip[position])
     }
 
     /// The winner, what it was built on, and so on (the line of a slot).
@@ -165,7 +176,7 @@ pub(super) fn decide(
 ) -> Outcome {
     let authorised: Vec<bool> = entries.iter().map(|no| authority.is_authorised(*no)).collect();
     let mut forest = Forest::grow(log, slot, entries, authorised);
-    forest.find_live(is_ready);
+    let is_followed = forest.find_live(is_ready);
     let (votes, is_tip) = forest.vote();
     let scores = forest.score(votes);
     let (winner, beaten) = forest.walk(&scores);
@@ -177,7 +188,7 @@ pub(super) fn decide(
             *above = position;
         }
     }
-    Outcome { winner, beaten, entries, live, is_tip, parent }
+    Outcome { winner, beaten, entries, live, is_tip, is_followed, parent }
 }
 
 impl<'a> Forest<'a> {
@@ -209,8 +220,9 @@ impl<'a> Forest<'a> {
         Self { log, slot, entries, authorised, live, prev, parent, depth, jump }
     }
 
+    /// Finds the live entries; gives those that an authorised, ready entry descends from.
     // rule: READY-2
-    fn find_live(&mut self, is_ready: impl Fn(EntryNo) -> bool) {
+    fn find_live(&mut self, is_ready: impl Fn(EntryNo) -> bool) -> Vec<bool> {
         let mut has_ready_descendant = alloc::vec![false; self.entries.len()];
         for at in (0..self.entries.len()).rev() {
             let counts = self.authorised[at] && is_ready(self.entries[at]);
@@ -222,6 +234,7 @@ impl<'a> Forest<'a> {
                 }
             }
         }
+        has_ready_descendant
     }
 
     /// The lowest common ancestor of two nodes of the tree.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::authority::Authority;
 use crate::log::{EntryNo, Log, SlotNo};
 use crate::view::View;
-use crate::view::fork::{Decided, Outcome};
+use crate::view::fork::{self, Beaten, Decided, Outcome};
 
 /// Where a version of a slot stands today (VIEW-2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +40,8 @@ pub struct Loser {
     pub no: EntryNo,
     /// What decided between its branch and the winning one.
     pub decided: Decided,
+    /// The first entry of the branch that won there.
+    pub by: EntryNo,
 }
 
 /// Why a slot shows what it shows.
@@ -60,24 +62,65 @@ impl View {
     // rule: VIEW-2
     pub fn versions(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Vec<Version> {
         let outcome = self.outcome(log, authority, slot);
-        let tips: BTreeSet<EntryNo> = outcome.tips().collect();
         let line: Vec<EntryNo> = outcome.line().collect();
         let on_line: BTreeSet<EntryNo> = line.iter().copied().collect();
         let others = self.entries(slot).into_iter().rev().filter(|no| !on_line.contains(no));
-        let status = |no: EntryNo| {
-            if outcome.winner == Some(no) {
-                Status::Current
-            } else if !authority.is_authorised(no) {
-                Status::Cut
-            } else if !outcome.is_live(no) {
-                Status::Incomplete
-            } else if tips.contains(&no) {
-                Status::Tip
-            } else {
-                Status::Superseded
-            }
-        };
-        line.iter().copied().chain(others).map(|no| Version { no, status: status(no) }).collect()
+        line.iter()
+            .copied()
+            .chain(others)
+            .map(|no| Version { no, status: Self::status(authority, &outcome, no) })
+            .collect()
+    }
+
+    /// Where an entry of a slot stands, given what fork choice found out about the slot.
+    // rule: VIEW-2
+    pub fn status(authority: &Authority, outcome: &Outcome, no: EntryNo) -> Status {
+        if outcome.winner == Some(no) {
+            Status::Current
+        } else if !authority.is_authorised(no) {
+            Status::Cut
+        } else if !outcome.is_live(no) {
+            Status::Incomplete
+        } else if outcome.is_tip(no) {
+            Status::Tip
+        } else {
+            Status::Superseded
+        }
+    }
+
+    /// How what a slot shows came to be: the winner, what it was built on, and so on; where
+    /// something was renamed to its place, what it was before under its old name.
+    // rule: VIEW-2
+    pub fn history(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Vec<EntryNo> {
+        let mut seen = BTreeSet::new();
+        let mut history = Vec::new();
+        let mut at = self.winner(slot);
+        while let Some(no) = at.filter(|no| seen.insert(*no)) {
+            history.push(no);
+            let left_by = self.renamed_from(authority, no);
+            at = Self::line_next(log, authority, left_by.unwrap_or(no));
+        }
+        history
+    }
+
+    /// The authorised entries of a slot that do not count for want of content.
+    // rule: VIEW-3
+    pub fn pending(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Vec<EntryNo> {
+        let outcome = self.outcome(log, authority, slot);
+        let mut entries = self.entries(slot);
+        entries.retain(|no| Self::status(authority, &outcome, *no) == Status::Incomplete);
+        entries
+    }
+
+    /// Whether a slot would show something else, or be shown by another entry, if the content of
+    /// one entry were here.
+    // rule: VIEW-3
+    pub fn would_win(&self, log: &Log, authority: &Authority, no: EntryNo) -> bool {
+        log.slot_of(no).is_some_and(|slot| {
+            let is_ready = |entry| entry == no || self.is_ready(log, entry);
+            let outcome = fork::decide(log, authority, slot, self.entries(slot), is_ready);
+            outcome.winner != self.winner(slot)
+        })
     }
 
     /// The tips of a slot that disagree with the winner: another value, or moved elsewhere.
@@ -101,9 +144,9 @@ impl View {
     /// The winner of a slot, who lost against it and by which rule.
     pub fn explain(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Explanation {
         let outcome = self.outcome(log, authority, slot);
-        let losers = outcome
-            .tips()
-            .filter_map(|no| Some(Loser { no, decided: outcome.beaten_at(no)?.decided }));
+        let losers = outcome.tips().filter_map(|no| {
+            outcome.beaten_at(no).map(|Beaten { decided, by, .. }| Loser { no, decided, by })
+        });
         let entries = self.entries(slot);
         let cut = entries.iter().copied().filter(|no| !authority.is_authorised(*no));
         let incomplete = entries

@@ -9,7 +9,10 @@
 
 mod fork;
 mod history;
+mod past;
 mod place;
+mod spare;
+mod verb;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -21,7 +24,10 @@ use crate::log::{AdmittedEntry, ContentNo, EntryNo, Log, SlotNo, Value};
 
 pub use fork::{Beaten, Decided, Outcome};
 pub use history::{Explanation, Loser, Status, Version};
+pub use past::Past;
 pub use place::{Node, NodeKind};
+pub use spare::SpareContents;
+pub use verb::Verb;
 
 /// What is remembered of a slot.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,6 +65,10 @@ pub struct View {
     /// The entry applied last with a content; the others are linked behind it.
     last_user: Vec<Option<EntryNo>>,
     user_before: Vec<Option<EntryNo>>,
+    /// The slots that have or had more than one branch, in the order in which they forked.
+    forked: Vec<SlotNo>,
+    /// Deletions by the link that they name as where something moved to.
+    moves: BTreeSet<(EntryNo, EntryNo)>,
     decisions: u64,
 }
 
@@ -81,6 +91,19 @@ impl View {
     /// Whether a slot has or had more than one branch: only then can it have further tips.
     pub fn is_forked(&self, slot: SlotNo) -> bool {
         self.slots.get(slot.index()).is_some_and(|state| state.is_forked)
+    }
+
+    /// The slots for which [`is_forked`](Self::is_forked) holds, in the order in which they forked.
+    pub fn forked(&self) -> &[SlotNo] {
+        &self.forked
+    }
+
+    /// The deletions that name a link as where something moved to, in the order of admission. Not
+    /// all need be authorised.
+    pub fn moves_to(&self, link: EntryNo) -> impl Iterator<Item = EntryNo> + '_ {
+        let first = EntryNo::from_index(0).map(|least| (link, least));
+        let range = first.into_iter().flat_map(|first| self.moves.range(first..));
+        range.take_while(move |(to, _)| *to == link).map(|(_, delete)| *delete)
     }
 
     /// The entries of a slot, in the order they were applied.
@@ -123,7 +146,18 @@ impl View {
         entry: &AdmittedEntry,
         flipped: &[EntryNo],
     ) -> Vec<SlotChange> {
-        let no = entry.no();
+        self.apply_number(log, authority, entry.no(), flipped)
+    }
+
+    /// Takes in an entry that the log has admitted, by number. Of other entries of the log only
+    /// those that were taken in before matter.
+    fn apply_number(
+        &mut self,
+        log: &Log,
+        authority: &Authority,
+        no: EntryNo,
+        flipped: &[EntryNo],
+    ) -> Vec<SlotChange> {
         self.link(log, no);
         let mut dirty: Vec<SlotNo> = flipped.iter().filter_map(|no| log.slot_of(*no)).collect();
         dirty.sort_unstable();
@@ -192,7 +226,9 @@ impl View {
         self.grow(log);
         let state = &mut self.slots[slot.index()];
         state.winner = winner;
-        state.is_forked = true;
+        if !core::mem::replace(&mut state.is_forked, true) {
+            self.forked.push(slot);
+        }
     }
 
     fn grow(&mut self, log: &Log) {
@@ -210,6 +246,9 @@ impl View {
         self.grow(log);
         let Some(slot) = log.slot_of(no) else { return };
         self.before[no.index()] = self.slots[slot.index()].last.replace(no);
+        if let Some(link) = log.moved_to(no) {
+            self.moves.insert((link, no));
+        }
         if let Some(content) = log.content_of(no) {
             self.user_before[no.index()] = self.last_user[content.index()].replace(no);
         }
@@ -266,7 +305,11 @@ impl View {
         let newly_forked = forks && !state.is_forked;
         let before = core::mem::replace(&mut state.winner, after);
         state.is_forked |= forks;
+        let is_forked = state.is_forked;
+        if newly_forked {
+            self.forked.push(slot);
+        }
         let changed = newly_forked || before != after;
-        changed.then_some(SlotChange { slot, before, after, is_forked: state.is_forked })
+        changed.then_some(SlotChange { slot, before, after, is_forked })
     }
 }

@@ -41,12 +41,23 @@ pub enum NodeKind {
 
 impl View {
     /// The next entry of the line of a slot: the nearest authorised one along `prev[0]`.
-    fn line_next(log: &Log, authority: &Authority, no: EntryNo) -> Option<EntryNo> {
+    pub(super) fn line_next(log: &Log, authority: &Authority, no: EntryNo) -> Option<EntryNo> {
         let mut at = log.prev(no).first().copied()?;
         while !authority.is_authorised(at) {
             at = log.prev(at).first().copied()?;
         }
         Some(at)
+    }
+
+    /// The winner of a slot, what it was built on, and so on: the line of the slot.
+    pub fn line<'a>(
+        &self,
+        log: &'a Log,
+        authority: &'a Authority,
+        slot: SlotNo,
+    ) -> impl Iterator<Item = EntryNo> + use<'a> {
+        let next = |no: &EntryNo| Self::line_next(log, authority, *no);
+        core::iter::successors(self.winner(slot), next)
     }
 
     /// The slot where a directory hangs: its home, or where it was moved. None for the root and
@@ -55,12 +66,32 @@ impl View {
     // rule: TREE-5
     pub fn place(&self, log: &Log, authority: &Authority, dir: DirNo) -> Option<SlotNo> {
         let is_dir = |no: EntryNo| log.value(no) == Some(&Value::Dir(dir));
-        let mut slot = log.home(dir)?;
+        let home = log.home(dir)?;
         // Nearly every directory is where it was made, and every path leads through some.
-        if self.winner(slot).is_some_and(is_dir) {
-            return Some(slot);
+        if self.winner(home).is_some_and(is_dir) {
+            return Some(home);
         }
+        self.follow(log, authority, dir, &mut BTreeSet::new())
+    }
+
+    /// The slots that decide where a directory hangs: its home, where it was moved from there, and
+    /// so on. A link to the directory in one of them moves it, elsewhere it is an alias.
+    // rule: TREE-2
+    pub fn trail(&self, log: &Log, authority: &Authority, dir: DirNo) -> BTreeSet<SlotNo> {
         let mut visited = BTreeSet::new();
+        self.follow(log, authority, dir, &mut visited);
+        visited
+    }
+
+    fn follow(
+        &self,
+        log: &Log,
+        authority: &Authority,
+        dir: DirNo,
+        visited: &mut BTreeSet<SlotNo>,
+    ) -> Option<SlotNo> {
+        let is_dir = |no: EntryNo| log.value(no) == Some(&Value::Dir(dir));
+        let mut slot = log.home(dir)?;
         while visited.insert(slot) {
             let winner = self.winner(slot)?;
             let line =

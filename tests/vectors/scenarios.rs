@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use basefs::authority::Authority;
 use basefs::entry::SignedEntry;
 use basefs::id::{BlockId, Content, EntryId};
-use basefs::log::{EntryNo, Offered, Source};
+use basefs::log::{EntryNo, Frontier, Offered, Source};
 use basefs::node::{Effects, Replica};
-use basefs::view::NodeKind;
+use basefs::view::{NodeKind, View};
 use serde_json::{Value as Json, json};
 
 use crate::file::{array, beside, hex, list, read, text};
@@ -85,7 +86,7 @@ impl Scenario {
     }
 
     /// Runs the events in an order and checks everything at the end.
-    fn run(&self, order: &[Event], context: &str) {
+    fn run(&self, order: &[Event], context: &str) -> World<'_> {
         let mut world = World::new(self);
         for event in order {
             world.take(event);
@@ -110,6 +111,7 @@ impl Scenario {
             world.check_view(&step["expected"], &fail("view after a step"));
         }
         world.check_restored(&fail("restored"));
+        world
     }
 
     /// The listed order, with contents first.
@@ -277,8 +279,15 @@ impl<'a> World<'a> {
 
     /// Every visible path, and every slot of a visible directory that a deletion won.
     fn view(&self) -> (serde_json::Map<String, Json>, serde_json::Map<String, Json>) {
-        let (log, authority) = (self.replica.log(), self.replica.authority());
-        let view = self.replica.view();
+        self.view_of(self.replica.authority(), self.replica.view())
+    }
+
+    fn view_of(
+        &self,
+        authority: &Authority,
+        view: &View,
+    ) -> (serde_json::Map<String, Json>, serde_json::Map<String, Json>) {
+        let log = self.replica.log();
         let (mut shown, mut absent) = Default::default();
         let shown: &mut serde_json::Map<String, Json> = &mut shown;
         let absent: &mut serde_json::Map<String, Json> = &mut absent;
@@ -299,7 +308,7 @@ impl<'a> World<'a> {
                         if let NodeKind::Dir(dir) = node.kind {
                             open.push((path.clone(), depth + 1, dir));
                         }
-                        self.object(node.kind, winner)
+                        self.object(authority, view, node.kind, winner)
                     }
                     None => json!({}),
                 };
@@ -314,13 +323,13 @@ impl<'a> World<'a> {
         (std::mem::take(shown), std::mem::take(absent))
     }
 
-    fn object(&self, kind: NodeKind, winner: EntryNo) -> Json {
+    fn object(&self, authority: &Authority, view: &View, kind: NodeKind, winner: EntryNo) -> Json {
         let log = self.replica.log();
         match kind {
             NodeKind::Dir(dir) => json!({"kind": "dir", "dir": log.dir_id(dir).to_string()}),
             NodeKind::Symlink(target) => json!({"kind": "symlink", "target": target}),
             NodeKind::Alias(dir) => {
-                let path = self.replica.view().path_of_dir(log, self.replica.authority(), dir);
+                let path = view.path_of_dir(log, authority, dir);
                 let path = path.map(|names| format!("/{}", names.join("/")));
                 json!({"kind": "alias", "dir": log.dir_id(dir).to_string(), "target": path})
             }
@@ -346,6 +355,70 @@ impl<'a> World<'a> {
                 }
             }
         }
+    }
+
+    /// The same log as far as `keep` says, in a new replica without the contents of `without`.
+    fn rebuilt(&self, keep: impl Fn(EntryNo) -> bool, without: &BTreeSet<Content>) -> World<'a> {
+        let mut world = World::new(self.scenario);
+        let complete = self.effects.completed.iter().filter(|content| !without.contains(content));
+        complete.for_each(|content| world.replica.complete(content, &mut world.effects));
+        let entries: BTreeMap<EntryId, _> = self
+            .scenario
+            .entries
+            .iter()
+            .filter_map(|(_, entry)| entry.as_ref().ok().map(|entry| (entry.id(), entry)))
+            .collect();
+        for no in self.numbers().filter(|no| keep(*no)) {
+            let entry = entries[&self.replica.log().id(no)].clone();
+            world.replica.offer(entry, Source::Local, &mut world.effects);
+        }
+        world
+    }
+
+    /// Every moment of the past shows what a replica that stopped there would show, whichever way
+    /// it is described.
+    fn check_past(&self) {
+        // rule: AT-1
+        let (log, view) = (self.replica.log(), self.replica.view());
+        let name = &self.scenario.name;
+        let present = view.at(log, &log.frontier()).expect("all here");
+        assert_eq!(self.view_of(present.authority(), present.view()), self.view(), "{name}: now");
+        let heads: Vec<EntryId> = log.frontier().heads().to_vec();
+        let of_one = heads.iter().map(|head| Frontier::new(vec![*head]));
+        let without = (0..heads.len()).map(|at| [&heads[..at], &heads[at + 1..]].concat());
+        let prefixes = (0..=log.len()).map(|len| log.frontier_of_first(len));
+        for (at, frontier) in prefixes.chain(of_one).chain(without.map(Frontier::new)).enumerate() {
+            let reached = log.reach(&frontier).expect("all here");
+            if at <= log.len() {
+                assert_eq!(reached.len(), at.max(1), "{name}: a prefix is what its heads reach");
+            }
+            let past = view.at(log, &frontier).expect("all here");
+            let alone = self.rebuilt(|no| reached.contains(&no), &BTreeSet::new());
+            // What lies in a directory that is not reached waits there, and shows nowhere here.
+            if alone.replica.log().waiting() > 0 {
+                continue;
+            }
+            let shown = self.view_of(past.authority(), past.view());
+            assert_eq!(shown, alone.view(), "{name}: past {at}");
+            let authorised = reached.iter().filter(|no| past.authority().is_authorised(**no));
+            let authorised: BTreeSet<String> = authorised.map(|no| self.label(*no)).collect();
+            assert_eq!(authorised, alone.authorised(), "{name}: past {at}");
+        }
+    }
+
+    /// What is said to be spare can go, all of it at once.
+    fn check_spare(&self) {
+        let (log, authority) = (self.replica.log(), self.replica.authority());
+        // rule: GC-1
+        let spare = self.replica.view().spare_contents(log, authority);
+        let spare = spare.superseded.iter().chain(&spare.cut).map(|no| *log.content(*no)).collect();
+        let kept = self.rebuilt(|_| true, &spare);
+        assert_eq!(kept.view(), self.view(), "{}: without {spare:?}", self.scenario.name);
+        // rule: GC-2
+        let needed = self.replica.view().needed_entries(log, authority);
+        let kept = self.rebuilt(|no| needed[no.index()], &BTreeSet::new());
+        assert_eq!(kept.view(), self.view(), "{}: without entries", self.scenario.name);
+        assert_eq!(kept.authorised(), self.authorised(), "{}: flags", self.scenario.name);
     }
 
     /// A replica restored from what a store would have kept shows the same, without decisions.
@@ -384,7 +457,9 @@ fn run_file(file: &Json, orders: usize, seed: u64) -> (usize, usize) {
     assert!(!scenarios.is_empty());
     let mut runs = 0;
     for scenario in &scenarios {
-        scenario.run(&scenario.listed(), "listed order");
+        let world = scenario.run(&scenario.listed(), "listed order");
+        world.check_past();
+        world.check_spare();
         for order in 0..orders {
             let seed = seed.wrapping_add(order as u64) | 1;
             let events = scenario.shuffled(&mut Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)));

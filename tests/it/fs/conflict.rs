@@ -3,30 +3,7 @@
 use basefs::Fs;
 use basefs::view::{Decided, Status};
 
-/// A founder and two who may write in `/team`, with all entries everywhere.
-fn team() -> [Fs; 3] {
-    let founder = Fs::in_memory().unwrap();
-    let join = || Fs::builder().join(&founder.ticket(vec![])).open().unwrap();
-    let (one, two) = (join(), join());
-    founder.create_dir_all("/team").unwrap();
-    for member in [&one, &two] {
-        founder.grant("/team", member.author()).unwrap();
-    }
-    let team = [founder, one, two];
-    exchange(&team);
-    team
-}
-
-/// Brings every entry to everybody.
-fn exchange(all: &[Fs]) {
-    for from in all {
-        for to in all {
-            for entry in from.export() {
-                to.admit(&entry.unwrap()).unwrap();
-            }
-        }
-    }
-}
+use super::team::{exchange, team};
 
 #[test]
 fn equals_are_decided_the_same_way_everywhere() {

@@ -4,9 +4,24 @@ mod concurrency;
 #[cfg(feature = "quic")]
 mod conflict;
 mod crash;
+#[cfg(feature = "quic")]
+mod history;
+#[cfg(feature = "quic")]
+mod history_diff;
+#[cfg(feature = "quic")]
+mod history_why;
 mod local;
 #[cfg(feature = "quic")]
 mod network;
 mod opening;
 #[cfg(feature = "quic")]
+mod rename;
+#[cfg(feature = "quic")]
+mod revoke;
+#[cfg(feature = "quic")]
 mod secrets;
+mod team;
+#[cfg(feature = "quic")]
+mod tools;
+#[cfg(feature = "quic")]
+mod verbs;

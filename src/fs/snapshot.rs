@@ -1,0 +1,262 @@
+//! The whole hierarchy as it was at a version.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+use crate::fs::Fs;
+use crate::fs::engine::Engine;
+use crate::fs::error::ReadError;
+use crate::fs::explain::Explanation;
+use crate::fs::history::Version;
+use crate::fs::read::{DirEntry, Metadata, Walk};
+use crate::fs::shown::Reading;
+use crate::id::{DirId, VersionId};
+use crate::log::{Frontier, MissingHeads};
+use crate::store::{StoreError, layout};
+use crate::view::Past;
+
+/// Why a version of the whole hierarchy cannot be shown. Nothing was changed.
+///
+/// ```
+/// use basefs::fs::SnapshotError;
+/// use basefs::{Fs, id::VersionId};
+///
+/// let (fs, other) = (Fs::in_memory()?, Fs::in_memory()?);
+/// other.write("/motd", "hello")?;
+/// let version = other.version()?;
+/// assert!(matches!(fs.at(&version), Err(SnapshotError::Missing(_))));
+/// assert_eq!(fs.find_version(&version.id()), Err(SnapshotError::Unknown(version.id())));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// Entries of it are not here yet, or are of another hierarchy.
+    Missing(MissingHeads),
+    /// This replica never gave out a version of that id, or has forgotten it: ask for the version
+    /// in full.
+    Unknown(VersionId),
+    /// The store failed, or is damaged.
+    Store(StoreError),
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SnapshotError::Missing(missing) => missing.fmt(f),
+            SnapshotError::Unknown(id) => {
+                write!(f, "this replica does not know version {id:.16}; ask for its full text")
+            }
+            SnapshotError::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for SnapshotError {}
+
+impl From<StoreError> for SnapshotError {
+    fn from(error: StoreError) -> Self {
+        SnapshotError::Store(error)
+    }
+}
+
+impl From<MissingHeads> for SnapshotError {
+    fn from(missing: MissingHeads) -> Self {
+        SnapshotError::Missing(missing)
+    }
+}
+
+impl Fs {
+    /// The version of the whole hierarchy as this replica has it now.
+    ///
+    /// Printed, it is a line that every replica with the same entries can show with
+    /// [`at`](Self::at). This replica also remembers its [id](Frontier::id), for
+    /// [`find_version`](Self::find_version); it remembers the latest 1,024. Linear in the log.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// let version = fs.version()?;
+    /// fs.write("/motd", "good morning")?;
+    /// let then = fs.at(&version.to_string().parse()?)?;
+    /// assert_eq!(then.read("/motd")?, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    // rule: AT-1
+    pub fn version(&self) -> Result<Frontier, StoreError> {
+        let (frontier, entries) = self.engine.read(|node| {
+            let log = node.replica().log();
+            (log.frontier(), log.len())
+        });
+        layout::remember_version(&**self.engine.store(), &frontier.id(), entries)?;
+        Ok(frontier)
+    }
+
+    /// The version that an id means, of those that [`version`](Self::version) gave out here.
+    ///
+    /// # Errors
+    ///
+    /// See [`SnapshotError`].
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let version = fs.version()?;
+    /// fs.write("/motd", "hello")?;
+    /// assert_eq!(fs.find_version(&version.id())?, version);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    // rule: AT-1
+    pub fn find_version(&self, id: &VersionId) -> Result<Frontier, SnapshotError> {
+        let entries = layout::remembered_version(&**self.engine.store(), id)?;
+        let entries = entries.ok_or(SnapshotError::Unknown(*id))?;
+        let frontier = self.engine.read(|node| node.replica().log().frontier_of_first(entries));
+        // After a crash the log may have gone on otherwise than before.
+        if frontier.id() == *id { Ok(frontier) } else { Err(SnapshotError::Unknown(*id)) }
+    }
+
+    /// The whole hierarchy as it was at a version, with the authority of then: what was revoked
+    /// later counts again. It is for reading and does not change.
+    ///
+    /// Costs about what taking in the entries of that version did, and memory like it.
+    ///
+    /// # Errors
+    ///
+    /// See [`SnapshotError`].
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let empty = fs.version()?;
+    /// fs.write("/motd", "hello")?;
+    /// assert!(!fs.at(&empty)?.exists("/motd"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    // rule: AT-1
+    pub fn at(&self, version: &Frontier) -> Result<Snapshot, SnapshotError> {
+        let past = self.engine.read(|node| {
+            let replica = node.replica();
+            replica.view().at(replica.log(), version)
+        })?;
+        let engine = Arc::clone(&self.engine);
+        Ok(Snapshot { engine, past: Arc::new(past), version: Arc::new(version.clone()) })
+    }
+}
+
+/// The whole hierarchy as it was at a version: [`Fs::at`] makes one.
+///
+/// It reads as [`Fs`] does, and stays as it is. Content that is not here now cannot be read; and a
+/// version whose content was never here does not show. It keeps the replica open, like a handle,
+/// and is cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub(super) engine: Arc<Engine>,
+    pub(super) past: Arc<Past>,
+    version: Arc<Frontier>,
+}
+
+impl Snapshot {
+    pub(super) fn reading(&self) -> Reading<'_> {
+        Reading { engine: &self.engine, past: Some(&self.past) }
+    }
+
+    /// The version it is of.
+    pub fn version(&self) -> &Frontier {
+        &self.version
+    }
+
+    /// Reads a whole file, as [`Fs::read`] does.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`].
+    pub fn read(&self, path: impl AsRef<str>) -> Result<Bytes, ReadError> {
+        Ok(self.reading().read_file(path.as_ref())?.0)
+    }
+
+    /// Reads the text of a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was there, or something else.
+    pub fn read_link(&self, path: impl AsRef<str>) -> Result<String, ReadError> {
+        self.reading().read_link(path.as_ref())
+    }
+
+    /// Lists a directory in the order of names.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was there, or not a directory.
+    pub fn read_dir(&self, path: impl AsRef<str>) -> Result<Vec<DirEntry>, ReadError> {
+        self.reading().read_dir(path.as_ref())
+    }
+
+    /// About what was at a path; symbolic links are not followed.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was there.
+    pub fn metadata(&self, path: impl AsRef<str>) -> Result<Metadata, ReadError> {
+        self.reading().metadata(path.as_ref())
+    }
+
+    /// Whether something was at a path.
+    pub fn exists(&self, path: impl AsRef<str>) -> bool {
+        self.reading().exists(path.as_ref())
+    }
+
+    /// The id of the directory at a path.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was there, or not a directory.
+    pub fn dir_id(&self, path: impl AsRef<str>) -> Result<DirId, ReadError> {
+        self.reading().dir_id(path.as_ref())
+    }
+
+    /// Everything below a directory, parents before children.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was there, or not a directory.
+    pub fn walk(&self, path: impl AsRef<str>) -> Result<Walk, ReadError> {
+        let mut open = self.read_dir(path)?;
+        open.reverse();
+        let past = Some(Arc::clone(&self.past));
+        Ok(Walk { engine: Arc::clone(&self.engine), past, open })
+    }
+
+    /// The versions that a path had then, with where they stood.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was ever there, or the directory was not shown.
+    pub fn versions(&self, path: impl AsRef<str>) -> Result<Vec<Version>, ReadError> {
+        self.reading().versions(path.as_ref())
+    }
+
+    /// How what a path showed came to be, as [`Fs::history`] says it.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was ever there, or the directory was not shown.
+    pub fn history(&self, path: impl AsRef<str>) -> Result<Vec<Version>, ReadError> {
+        self.reading().history(path.as_ref())
+    }
+
+    /// Why a path showed what it did.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was ever there.
+    pub fn explain(&self, path: impl AsRef<str>) -> Result<Explanation, ReadError> {
+        self.reading().explain(path.as_ref())
+    }
+}

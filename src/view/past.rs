@@ -1,0 +1,45 @@
+//! The hierarchy as it was: authority and view over a part of the log.
+
+use crate::authority::Authority;
+use crate::log::{Frontier, Log, MissingHeads};
+use crate::view::View;
+
+/// What the hierarchy looked like at a frontier, with the contents that are complete here today.
+///
+/// It belongs to the log it was made from and stays as it is while that log grows.
+#[derive(Clone, Debug)]
+pub struct Past {
+    authority: Authority,
+    view: View,
+}
+
+impl Past {
+    /// Who had authority then.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// What it showed then.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+}
+
+impl View {
+    /// The view of exactly the entries that a frontier reaches. Costs about as much as taking
+    /// these in once more, and some bytes for each entry of the log.
+    ///
+    /// # Errors
+    ///
+    /// Entries of the frontier are not in the log.
+    // rule: AT-1
+    pub fn at(&self, log: &Log, frontier: &Frontier) -> Result<Past, MissingHeads> {
+        let mut authority = Authority::new();
+        let mut view = View { complete: self.complete.clone(), ..View::new() };
+        for no in log.reach(frontier)? {
+            let flipped = authority.apply_number(log, no);
+            view.apply_number(log, &authority, no, &flipped);
+        }
+        Ok(Past { authority, view })
+    }
+}

@@ -1,0 +1,95 @@
+//! What could be dropped without changing what is shown. Nothing here drops anything.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::authority::Authority;
+use crate::entry::Action;
+use crate::log::{ContentNo, DirNo, EntryNo, Log, SlotNo, Value};
+use crate::view::View;
+use crate::view::fork::Outcome;
+
+/// Contents that are here and that the view does not need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpareContents {
+    /// Every version that has them and counts was built upon since.
+    pub superseded: Vec<ContentNo>,
+    /// No version that has them counts. A revoke can be amended, so these are better kept for a
+    /// while.
+    pub cut: Vec<ContentNo>,
+}
+
+impl View {
+    /// The contents, of those that are complete here in blocks, that may be dropped, in the order
+    /// of their first entry.
+    // rule: GC-1
+    pub fn spare_contents(&self, log: &Log, authority: &Authority) -> SpareContents {
+        let mut decided: BTreeMap<SlotNo, Outcome> = BTreeMap::new();
+        let mut spare = SpareContents::default();
+        let here = self.complete.iter().enumerate().filter(|(_, complete)| **complete);
+        for content in here.filter_map(|(index, _)| ContentNo::from_index(index)) {
+            let mut any_live = false;
+            let mut all_followed = true;
+            for (slot, no) in self.users(log, content) {
+                let (live, followed) = if self.is_forked(slot) {
+                    let outcome =
+                        decided.entry(slot).or_insert_with(|| self.outcome(log, authority, slot));
+                    (outcome.is_live(no), outcome.is_followed(no))
+                } else {
+                    // Each entry followed the one before; the last is the winner.
+                    (true, self.winner(slot) != Some(no))
+                };
+                any_live |= live;
+                all_followed &= followed || !live;
+            }
+            match (any_live, all_followed) {
+                (false, _) => spare.cut.push(content),
+                (true, true) => spare.superseded.push(content),
+                (true, false) => {}
+            }
+        }
+        spare
+    }
+
+    /// The entries that have a content, with their slots, from the latest back.
+    fn users<'a>(
+        &'a self,
+        log: &'a Log,
+        content: ContentNo,
+    ) -> impl Iterator<Item = (SlotNo, EntryNo)> + 'a {
+        let last = self.last_user.get(content.index()).copied().flatten();
+        core::iter::successors(last, |no| self.user_before[no.index()])
+            .filter_map(|no| Some((log.slot_of(no)?, no)))
+    }
+
+    /// The entries that the view depends on, by number; the others may be dropped. Linear in the
+    /// log.
+    // rule: GC-2
+    pub fn needed_entries(&self, log: &Log, authority: &Authority) -> Vec<bool> {
+        let mut needed = alloc::vec![false; log.len()];
+        let mut defined = alloc::vec![false; log.dirs()];
+        let all = (0..log.len()).filter_map(EntryNo::from_index);
+        let mut open: Vec<EntryNo> = all.filter(|no| authority.is_authorised(*no)).collect();
+        while let Some(no) = open.pop() {
+            if core::mem::replace(&mut needed[no.index()], true) {
+                continue;
+            }
+            open.extend(log.hard_references(no));
+            let keep = log.revoke(no).into_iter().flat_map(|revoke| &revoke.keep);
+            open.extend(keep.filter_map(|head| log.number(head)));
+            let dir =
+                log.dir_of(no).filter(|dir| !core::mem::replace(&mut defined[dir.index()], true));
+            open.extend(dir.into_iter().flat_map(|dir| self.definers(log, dir)));
+        }
+        needed
+    }
+
+    /// The entries that define a directory; none for the root, which the genesis does.
+    fn definers(&self, log: &Log, dir: DirNo) -> Vec<EntryNo> {
+        let mut entries = log.home(dir).map_or_else(Vec::new, |home| self.entries(home));
+        entries.retain(|no| {
+            log.action(*no) == Action::Mkdir && log.value(*no) == Some(&Value::Dir(dir))
+        });
+        entries
+    }
+}

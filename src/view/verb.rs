@@ -1,0 +1,116 @@
+//! What people call an entry: eight actions make more verbs than that.
+
+use core::fmt;
+
+use crate::authority::Authority;
+use crate::entry::Action;
+use crate::log::{EntryNo, Log, Value};
+use crate::view::View;
+
+/// What an entry of a slot did, in the words of its author (CLIENT-3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Verb {
+    /// Made a directory.
+    Mkdir,
+    /// Wrote content.
+    Write,
+    /// Wrote the same content with another executable bit.
+    Mode,
+    /// Removed what was there.
+    Delete,
+    /// Removed what was there, for it went elsewhere.
+    RenamedTo,
+    /// Put here what was elsewhere, where it is gone.
+    RenamedFrom,
+    /// Put here what is elsewhere too.
+    Link,
+    /// Confirmed what was there, or its removal, with the author's rank.
+    Ack,
+    /// Brought back an older version.
+    Revert,
+    /// Made a symbolic link.
+    Symlink,
+    /// Founded the hierarchy.
+    Found,
+    /// Gave a key rights.
+    Grant,
+    /// Took rights from a key.
+    Revoke,
+}
+
+impl Verb {
+    /// The verb as histories print it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verb::Mkdir => "mkdir",
+            Verb::Write => "write",
+            Verb::Mode => "mode",
+            Verb::Delete => "delete",
+            Verb::RenamedTo => "renamed to",
+            Verb::RenamedFrom => "renamed from",
+            Verb::Link => "link",
+            Verb::Ack => "ack",
+            Verb::Revert => "revert",
+            Verb::Symlink => "symlink",
+            Verb::Found => "found",
+            Verb::Grant => "grant",
+            Verb::Revoke => "revoke",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl View {
+    /// What an entry did.
+    // rule: CLIENT-3
+    // rule: VIEW-2
+    pub fn verb(&self, log: &Log, authority: &Authority, no: EntryNo) -> Verb {
+        let base = log.prev(no).first().copied();
+        match log.action(no) {
+            Action::Genesis => Verb::Found,
+            Action::Mkdir => Verb::Mkdir,
+            Action::Slink => Verb::Symlink,
+            Action::Grant => Verb::Grant,
+            Action::Revoke => Verb::Revoke,
+            Action::Write => {
+                let says = |no: EntryNo| match log.value(no) {
+                    Some(Value::File { content, executable }) => Some((*content, *executable)),
+                    _ => None,
+                };
+                match (base.and_then(says), says(no)) {
+                    (Some(was), Some(is)) if was.0 == is.0 && was.1 != is.1 => Verb::Mode,
+                    _ => Verb::Write,
+                }
+            }
+            Action::Delete if log.moved_to(no).is_some() => Verb::RenamedTo,
+            Action::Delete if base.and_then(|base| log.value(base)) == Some(&Value::Tomb) => {
+                Verb::Ack
+            }
+            Action::Delete => Verb::Delete,
+            Action::Link => {
+                let target = log.target(no);
+                if self.renamed_from(authority, no).is_some() {
+                    Verb::RenamedFrom
+                } else if target == base {
+                    Verb::Ack
+                } else if target.and_then(|target| log.slot_of(target)) == log.slot_of(no) {
+                    Verb::Revert
+                } else {
+                    Verb::Link
+                }
+            }
+        }
+    }
+
+    /// The authorised deletion that a link took something from, if there is one: the first.
+    // rule: VIEW-2
+    pub fn renamed_from(&self, authority: &Authority, link: EntryNo) -> Option<EntryNo> {
+        self.moves_to(link).find(|delete| authority.is_authorised(*delete))
+    }
+}
