@@ -15,6 +15,7 @@ mod generate;
 mod laws;
 #[path = "../../fuzz/merge.rs"]
 mod merge;
+mod mutations;
 mod naive;
 mod random;
 mod replay;

@@ -20,6 +20,42 @@ fn equals_are_decided_the_same_way_everywhere() {
 }
 
 #[test]
+fn the_greatest_hash_over_all_counted_keys_breaks_a_tie() {
+    // rule: FORK-4
+    let founder = Fs::in_memory().unwrap();
+    let members: Vec<Fs> =
+        (0..4).map(|_| Fs::builder().join(&founder.ticket(vec![])).open().unwrap()).collect();
+    for fs in &members {
+        founder.grant("/", fs.author()).unwrap();
+    }
+    let all: Vec<Fs> = members.iter().cloned().chain([founder.clone()]).collect();
+    exchange(&all);
+    let names: Vec<String> = (0..16).map(|n| format!("f{n}")).collect();
+    for name in &names {
+        // Two branches with two keys each: the second of a pair builds on the first.
+        for pair in members.chunks(2) {
+            pair[0].write(name, "begun").unwrap();
+            exchange(pair);
+            pair[1].write(name, format!("by {}", pair[0].author())).unwrap();
+        }
+    }
+    exchange(&all);
+    for name in &names {
+        let hash = |fs: &Fs| {
+            let mut hasher = blake3::Hasher::new_derive_key("basefs v1 tie");
+            hasher.update(founder.dir_id("/").unwrap().as_bytes());
+            hasher.update(name.as_bytes()).update(fs.author().as_bytes());
+            *hasher.finalize().as_bytes()
+        };
+        let greatest = members.chunks(2).max_by_key(|pair| pair.iter().map(hash).max()).unwrap();
+        let shown = format!("by {}", greatest[0].author());
+        assert_eq!(founder.read(name).unwrap(), shown, "{name}");
+        let why = founder.explain(name).unwrap();
+        assert_eq!(why.losers[0].decided, Decided::Tie);
+    }
+}
+
+#[test]
 fn concurrent_directories_merge() {
     // rule: DIR-1
     let team = team();
