@@ -122,7 +122,8 @@ impl Node {
     /// cryptographic random source, fresh for each node: peers must not know it.
     pub fn new(replica: Replica, seed: [u8; 32]) -> Self {
         let log = replica.log();
-        let numbers: Vec<u32> = (0..log.len()).filter_map(|at| u32::try_from(at).ok()).collect();
+        let ordered = log.in_order();
+        let numbers = ordered.iter().filter_map(|no| u32::try_from(no.index()).ok()).collect();
         let tree = Tree::load(&LogOrder(log), numbers, None);
         let mut fetcher = Fetcher::default();
         replica.view().incomplete(log).for_each(|content| fetcher.want(content));
