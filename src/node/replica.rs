@@ -196,6 +196,14 @@ impl Restore {
         Self { replica: Replica::new(genesis, seed), order: Vec::new() }
     }
 
+    /// Makes room for so many entries at once; more may come.
+    #[must_use]
+    pub fn with_capacity(mut self, entries: usize) -> Self {
+        self.replica.log.reserve(entries);
+        self.order.reserve(entries);
+        self
+    }
+
     /// Takes the next entry, in the order of admission. It must come from this replica's own
     /// store, where only verified entries go.
     ///
