@@ -314,8 +314,7 @@ fn revoke(dir: &Path, one_slot: bool) -> Duration {
     let mut replica = Replica::new(genesis.id(), 1);
     let mut root_author = Author::new(&owner, genesis.id());
     let root = root_dir(&genesis.id());
-    let payload =
-        Payload::Grant { who: guest.public(), rights: Rights::Write, after: Vec::new() };
+    let payload = Payload::Grant { who: guest.public(), rights: Rights::Write, after: Vec::new() };
     let grant = root_author.sign(root, "guest", None, payload);
     let mut author = Author::new(&guest, grant.id());
     let mut entries = vec![genesis, grant];

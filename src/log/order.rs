@@ -37,8 +37,11 @@ impl Log {
         let root: Vec<DirNo> = self.root().into_iter().collect();
         let mut open = self.append_path(&places, &[], &root, 0, &mut ordered);
         while let Some(slots) = open.pop() {
-            let dirs: Vec<DirNo> =
-                slots.iter().flat_map(|slot| equal(&places.made, *slot)).map(|made| made.1).collect();
+            let dirs: Vec<DirNo> = slots
+                .iter()
+                .flat_map(|slot| equal(&places.made, *slot))
+                .map(|made| made.1)
+                .collect();
             let start = ordered.len();
             open.extend(self.append_path(&places, &slots, &dirs, start, &mut ordered));
         }

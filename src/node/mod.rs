@@ -170,13 +170,24 @@ impl Node {
 
     /// Offers a local entry. What comes of it is added to the effects.
     pub fn offer(&mut self, entry: VerifiedEntry) -> Offered {
-        self.offer_from(entry, None)
+        let before = self.effects.admitted.len();
+        let offered = self.replica.offer(entry, Source::Local, &mut self.effects);
+        self.note_admitted(before, None);
+        offered
     }
 
-    fn offer_from(&mut self, entry: VerifiedEntry, link: Option<LinkId>) -> Offered {
-        let source = link.map_or(Source::Local, |link| Source::Peer(link.number()));
+    /// Offers what a peer sent.
+    fn offer_all(&mut self, entries: Vec<VerifiedEntry>, link: LinkId) -> Vec<Offered> {
         let before = self.effects.admitted.len();
-        let offered = self.replica.offer(entry, source, &mut self.effects);
+        let source = Source::Peer(link.number());
+        let offered = self.replica.offer_all(entries, source, &mut self.effects);
+        self.note_admitted(before, Some(link));
+        offered
+    }
+
+    /// Wants the contents of the entries admitted since there were `before` among the effects, and
+    /// remembers where they came from.
+    fn note_admitted(&mut self, before: usize, link: Option<LinkId>) {
         let (log, view) = (self.replica.log(), self.replica.view());
         for entry in &self.effects.admitted[before..] {
             let content = log.content_of(entry.no());
@@ -192,7 +203,6 @@ impl Node {
             _ if start < end => self.origins.push_back(Origin { entries: start..end, link }),
             _ => {}
         }
-        offered
     }
 
     /// Notes that a content is here in full. The caller has stored its blocks, or stores them with
