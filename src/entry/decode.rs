@@ -15,17 +15,23 @@ type Result<T> = core::result::Result<T, InvalidEntry>;
 
 /// Decodes one entry and checks every rule that concerns it alone, except the signature.
 // rule: ENTRY-1
-pub(super) fn decode(bytes: &[u8]) -> Result<Body> {
-    if bytes.len() > limits::MAX_ENTRY {
-        return Err(InvalidEntry::new(Rule::Entry1, "longer than an entry may be"));
-    }
+pub(super) fn decode(bytes: &Bytes) -> Result<Body> {
+    check_length(bytes)?;
     cbor::check(bytes, limits::MAX_NESTING).map_err(encoding)?;
     let mut reader = Reader::new(bytes);
     shape(reader.array(2..=2), "an entry has a body and a signature")?;
-    let body = decode_body(&mut reader)?;
+    let body = decode_body(bytes, &mut reader)?;
     shape(reader.bytes_exact::<64>(), "a signature has 64 bytes")?;
     check_body(&body)?;
     Ok(body)
+}
+
+/// Refuses what is too long to be worth a copy.
+pub(super) fn check_length(bytes: &[u8]) -> Result<()> {
+    if bytes.len() > limits::MAX_ENTRY {
+        return Err(InvalidEntry::new(Rule::Entry1, "longer than an entry may be"));
+    }
+    Ok(())
 }
 
 fn encoding(error: CborError) -> InvalidEntry {
@@ -48,7 +54,7 @@ fn shape<T>(result: core::result::Result<T, CborError>, what: &'static str) -> R
 }
 
 // rule: ENTRY-2
-fn decode_body(reader: &mut Reader<'_>) -> Result<Body> {
+fn decode_body(bytes: &Bytes, reader: &mut Reader<'_>) -> Result<Body> {
     shape(reader.array(11..=11), "a body has eleven fields")?;
     if shape(reader.uint(), "the version is a number")? != 1 {
         return Err(InvalidEntry::new(Rule::Entry2, "an unknown version"));
@@ -64,11 +70,11 @@ fn decode_body(reader: &mut Reader<'_>) -> Result<Body> {
         seq: shape(reader.uint(), "seq is a number")?,
         aprev: optional_id(reader)?,
         ts: WallTime::from_millis(shape(reader.uint(), "ts is a number")?),
-        payload: decode_payload(action, reader)?,
+        payload: decode_payload(action, bytes, reader)?,
     })
 }
 
-fn decode_payload(action: Action, reader: &mut Reader<'_>) -> Result<Payload> {
+fn decode_payload(action: Action, bytes: &Bytes, reader: &mut Reader<'_>) -> Result<Payload> {
     let lengths = match action {
         Action::Mkdir => 0..=0,
         Action::Delete | Action::Link | Action::Slink => 1..=1,
@@ -83,7 +89,7 @@ fn decode_payload(action: Action, reader: &mut Reader<'_>) -> Result<Payload> {
             nonce: shape(reader.bytes_exact(), "the nonce has 16 bytes")?,
         },
         Action::Mkdir => Payload::Mkdir,
-        Action::Write => decode_write(length, reader)?,
+        Action::Write => decode_write(length, bytes, reader)?,
         Action::Delete => Payload::Delete { moved_to: optional_id(reader)? },
         Action::Link => Payload::Link {
             target: EntryId::from_bytes(shape(reader.bytes_exact(), "a target has 32 bytes")?),
@@ -102,9 +108,10 @@ fn decode_payload(action: Action, reader: &mut Reader<'_>) -> Result<Payload> {
     })
 }
 
-/// The two forms of a write are told apart by the length of the payload.
+/// The two forms of a write are told apart by the length of the payload. Inline content is shared
+/// with the bytes of the entry.
 // rule: WRITE-1
-fn decode_write(length: usize, reader: &mut Reader<'_>) -> Result<Payload> {
+fn decode_write(length: usize, bytes: &Bytes, reader: &mut Reader<'_>) -> Result<Payload> {
     let flags = |reader: &mut Reader<'_>| match shape(reader.uint(), "flags are a number")? {
         0 => Ok(false),
         1 => Ok(true),
@@ -114,10 +121,7 @@ fn decode_write(length: usize, reader: &mut Reader<'_>) -> Result<Payload> {
         2 => {
             let executable = flags(reader)?;
             let inline = shape(reader.bytes(), "inline content is bytes")?;
-            Ok(Payload::Write {
-                executable,
-                data: FileData::Inline(Bytes::copy_from_slice(inline)),
-            })
+            Ok(Payload::Write { executable, data: FileData::Inline(bytes.slice_ref(inline)) })
         }
         4 => {
             let root = shape(reader.bytes_exact(), "a root has 32 bytes")?;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::entry::body::Body;
-use crate::entry::decode::{check_body, decode};
+use crate::entry::decode::{check_body, check_length, decode};
 use crate::entry::rule::{InvalidEntry, Rule};
 use crate::id::EntryId;
 use crate::limits::MAX_ENTRY;
@@ -38,8 +38,15 @@ impl SignedEntry {
     ///
     /// Names the first rule that fails; nothing of the bytes is kept.
     pub fn decode(bytes: &[u8]) -> Result<Self, InvalidEntry> {
-        let body = decode(bytes)?;
-        Ok(Self { body, bytes: Bytes::copy_from_slice(bytes), id: id_of(bytes) })
+        check_length(bytes)?;
+        Self::decode_shared(Bytes::copy_from_slice(bytes))
+    }
+
+    /// Decodes an entry without copying it. As long as it lives, so does what `bytes` is a part of.
+    pub(crate) fn decode_shared(bytes: Bytes) -> Result<Self, InvalidEntry> {
+        let body = decode(&bytes)?;
+        let id = id_of(&bytes);
+        Ok(Self { body, bytes, id })
     }
 
     /// Checks the signature.

@@ -169,7 +169,7 @@ impl Log {
         found: &References,
     ) -> Result<EntryNo, Obstacle> {
         let body = entry.body();
-        self.check_prev_slot(body, found)?;
+        let slot = self.check_prev_slot(body, found)?;
         let no = EntryNo::from_index(self.records.len()).ok_or(Obstacle::Full)?;
         let other = found.others.first().copied();
         let (value, origin) = match (&body.payload, other) {
@@ -195,7 +195,7 @@ impl Log {
             _ => return Err(Rule::Entry2.into()),
         };
         let new_dir = if value.is_none() { Some(self.check_mkdir(body, found.dir)?) } else { None };
-        let slot = self.intern_slot(found.dir, body)?;
+        let slot = slot.map_or_else(|| self.intern_slot(found.dir, body), Ok)?;
         let value = match (value, new_dir) {
             (Some(value), _) => value,
             (None, Some(path_len)) => Value::Dir(self.intern_dir(body, found.dir, slot, path_len)?),
@@ -207,12 +207,16 @@ impl Log {
         self.push_entry(entry, found, detail)
     }
 
+    /// Gives the slot, unless there is no `prev` to find it by: faster than by name, and most
+    /// entries have one.
     // rule: ADMIT-7
     // rule: SLOT
-    fn check_prev_slot(&self, body: &Body, found: &References) -> Result<(), Rule> {
-        let slot = self.child(found.dir, &body.name);
-        let fits = |no: &EntryNo| slot.is_some() && self.slot_of(*no) == slot;
-        if found.prev.iter().all(fits) { Ok(()) } else { Err(Rule::Admit7) }
+    fn check_prev_slot(&self, body: &Body, found: &References) -> Result<Option<SlotNo>, Rule> {
+        let Some((base, others)) = found.prev.split_first() else { return Ok(None) };
+        let slot = self.slot_of(*base).ok_or(Rule::Admit7)?;
+        let is_named = self.slot_dir(slot) == found.dir && *self.slot_name(slot) == body.name;
+        let fits = |no: &EntryNo| self.slot_of(*no) == Some(slot);
+        if is_named && others.iter().all(fits) { Ok(Some(slot)) } else { Err(Rule::Admit7) }
     }
 
     /// Gives the length of the new directory's static path.
@@ -413,10 +417,11 @@ impl Log {
     }
 
     fn intern_content(&mut self, content: Content) -> Result<ContentNo, Obstacle> {
-        if let Some(no) = self.content_no(&content) {
-            return Ok(no);
-        }
         let hash = self.by_content.hash(&content);
+        let known = self.by_content.find(hash, |position| self.contents[position] == content);
+        if let Some(index) = known {
+            return ContentNo::from_index(index).ok_or(Obstacle::Full);
+        }
         let no = ContentNo::from_index(self.contents.len()).ok_or(Obstacle::Full)?;
         let position = u32::try_from(self.contents.len()).map_err(|_| Obstacle::Full)?;
         self.contents.push(content);

@@ -74,6 +74,12 @@ impl Index {
         self.table.find(hash, |&position| is_it(position as usize)).map(|&p| p as usize)
     }
 
+    /// Makes room for so many more positions.
+    pub(super) fn reserve<T: Hash>(&mut self, more: usize, at: impl Fn(usize) -> T) {
+        let seed = self.seed;
+        self.table.reserve(more, |&position| seed.hash_one(at(position as usize)));
+    }
+
     /// Adds a position; `at` gives what stands at any position, for when the table grows.
     pub(super) fn insert<T: Hash>(&mut self, hash: u64, position: u32, at: impl Fn(usize) -> T) {
         let seed = self.seed;

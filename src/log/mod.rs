@@ -141,6 +141,13 @@ impl Log {
         }
     }
 
+    /// Makes room for so many more entries at once.
+    pub(crate) fn reserve(&mut self, entries: usize) {
+        self.records.reserve(entries);
+        let records = &self.records;
+        self.by_id.reserve(entries, |at| records[at].id);
+    }
+
     /// The id of the hierarchy.
     pub fn genesis(&self) -> EntryId {
         self.genesis

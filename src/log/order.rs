@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use crate::limits::MAX_DEPTH;
-use crate::log::number::{DirNo, EntryNo};
+use crate::log::number::{DirNo, EntryNo, SlotNo};
 use crate::log::{Detail, Log};
 
 /// The directories from below the root down to one, and a last name if there is one.
@@ -14,7 +14,64 @@ struct Components<'a> {
     name: Option<&'a str>,
 }
 
+/// Entries and directories by where they stand.
+struct Places {
+    /// Data entries by slot.
+    data: Vec<(SlotNo, EntryNo)>,
+    /// Grants and revokes by the directory they govern.
+    control: Vec<(DirNo, EntryNo)>,
+    /// Directories by the slot they were made in.
+    made: Vec<(SlotNo, DirNo)>,
+}
+
 impl Log {
+    /// All entries in the order of [`compare`](Self::compare). Names in a directory are in order
+    /// already, so this takes a fraction of the time of a sort, which would look up names some
+    /// twenty times an entry.
+    // rule: ORDER-1
+    pub fn in_order(&self) -> Vec<EntryNo> {
+        let places = Places::of(self);
+        let mut ordered = Vec::with_capacity(self.len());
+        // The root's path is empty, and of no slot.
+        ordered.extend(self.number(&self.genesis));
+        let root: Vec<DirNo> = self.root().into_iter().collect();
+        let mut open = self.append_path(&places, &[], &root, 0, &mut ordered);
+        while let Some(slots) = open.pop() {
+            let dirs: Vec<DirNo> = slots
+                .iter()
+                .flat_map(|slot| equal(&places.made, *slot))
+                .map(|made| made.1)
+                .collect();
+            let start = ordered.len();
+            open.extend(self.append_path(&places, &slots, &dirs, start, &mut ordered));
+        }
+        ordered
+    }
+
+    /// Appends the entries of one path, those from `start` on included: of its slots, and what
+    /// governs its directories. There can be several of either, for a directory that was deleted
+    /// and made again is another one. Gives the slots of each path one step longer, the last first.
+    fn append_path(
+        &self,
+        places: &Places,
+        slots: &[SlotNo],
+        dirs: &[DirNo],
+        start: usize,
+        ordered: &mut Vec<EntryNo>,
+    ) -> Vec<Vec<SlotNo>> {
+        for slot in slots {
+            ordered.extend(equal(&places.data, *slot).iter().map(|(_, no)| *no));
+        }
+        for dir in dirs {
+            ordered.extend(equal(&places.control, *dir).iter().map(|(_, no)| *no));
+        }
+        ordered[start..].sort_unstable_by_key(|no| self.id(*no));
+        let mut below: Vec<_> = dirs.iter().flat_map(|dir| self.children(*dir)).collect();
+        below.sort_by(|a, b| b.0.cmp(a.0));
+        let of_one_name = below.chunk_by(|a, b| a.0 == b.0);
+        of_one_name.map(|slots| slots.iter().map(|(_, slot)| *slot).collect()).collect()
+    }
+
     /// Compares two entries by path, component by component and bytewise, a prefix first, then by
     /// id; without building either key.
     // rule: ORDER-1
@@ -82,6 +139,34 @@ impl Log {
         }
         components
     }
+}
+
+impl Places {
+    fn of(log: &Log) -> Self {
+        let mut places = Self { data: Vec::new(), control: Vec::new(), made: Vec::new() };
+        for no in (0..log.len()).filter_map(EntryNo::from_index) {
+            match log.record(no).detail {
+                Detail::Genesis => {}
+                Detail::Data { slot, .. } => places.data.push((slot, no)),
+                Detail::Grant(cap) => places.control.push((log.cap(cap).dir, no)),
+                Detail::Revoke { dir, .. } => places.control.push((dir, no)),
+            }
+        }
+        for dir in (0..log.dirs()).filter_map(DirNo::from_index) {
+            places.made.extend(log.home(dir).map(|slot| (slot, dir)));
+        }
+        places.data.sort_unstable();
+        places.control.sort_unstable();
+        places.made.sort_unstable();
+        places
+    }
+}
+
+/// The pairs of a sorted list that begin with `key`.
+fn equal<K: Ord, T>(sorted: &[(K, T)], key: K) -> &[(K, T)] {
+    let start = sorted.partition_point(|pair| pair.0 < key);
+    let length = sorted[start..].partition_point(|pair| pair.0 == key);
+    &sorted[start..start + length]
 }
 
 impl<'a> Components<'a> {

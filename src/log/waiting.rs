@@ -41,7 +41,6 @@ pub enum Budget {
 struct Waiter {
     entry: VerifiedEntry,
     source: Source,
-    missing: Missing,
 }
 
 /// The waiting pool. An entry waits for one missing reference at a time.
@@ -95,7 +94,7 @@ impl Waiting {
         self.per_source.insert(source, of_source + 1);
         self.per_key.insert(entry.body().key, of_key + 1);
         self.by_missing.entry(missing).or_default().push(id);
-        let replaced = self.entries.insert(id, Waiter { entry, source, missing });
+        let replaced = self.entries.insert(id, Waiter { entry, source });
         debug_assert!(replaced.is_none(), "an entry waits once");
         Ok(())
     }
@@ -106,11 +105,9 @@ impl Waiting {
         ids.iter().filter_map(|id| self.remove(id)).collect()
     }
 
+    /// Takes an entry out; the list of what it waits for is up to the caller.
     fn remove(&mut self, id: &EntryId) -> Option<(VerifiedEntry, Source)> {
-        let Waiter { entry, source, missing } = self.entries.remove(id)?;
-        if let Some(ids) = self.by_missing.get_mut(&missing) {
-            ids.retain(|other| other != id);
-        }
+        let Waiter { entry, source } = self.entries.remove(id)?;
         decrement(&mut self.per_source, source);
         decrement(&mut self.per_key, entry.body().key);
         Some((entry, source))
@@ -127,7 +124,11 @@ impl Waiting {
         for id in ids {
             self.remove(&id);
         }
-        self.by_missing.retain(|_, ids| !ids.is_empty());
+        // Once for all of them: any number may wait for the same.
+        self.by_missing.retain(|_, ids| {
+            ids.retain(|id| self.entries.contains_key(id));
+            !ids.is_empty()
+        });
     }
 }
 

@@ -100,9 +100,9 @@ impl Node {
         }
         let before = self.effects.refused.len();
         let mut useless = 0;
-        for entry in entries {
-            let offered = self.offer_from(entry, Some(link));
-            let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        let offered = self.offer_all(entries, link);
+        let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        for offered in offered {
             match offered {
                 Offered::Admitted => state.exchange.admitted = true,
                 Offered::Known => state.exchange.known += 1,

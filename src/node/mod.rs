@@ -122,7 +122,8 @@ impl Node {
     /// cryptographic random source, fresh for each node: peers must not know it.
     pub fn new(replica: Replica, seed: [u8; 32]) -> Self {
         let log = replica.log();
-        let numbers: Vec<u32> = (0..log.len()).filter_map(|at| u32::try_from(at).ok()).collect();
+        let ordered = log.in_order();
+        let numbers = ordered.iter().filter_map(|no| u32::try_from(no.index()).ok()).collect();
         let tree = Tree::load(&LogOrder(log), numbers, None);
         let mut fetcher = Fetcher::default();
         replica.view().incomplete(log).for_each(|content| fetcher.want(content));
@@ -169,13 +170,24 @@ impl Node {
 
     /// Offers a local entry. What comes of it is added to the effects.
     pub fn offer(&mut self, entry: VerifiedEntry) -> Offered {
-        self.offer_from(entry, None)
+        let before = self.effects.admitted.len();
+        let offered = self.replica.offer(entry, Source::Local, &mut self.effects);
+        self.note_admitted(before, None);
+        offered
     }
 
-    fn offer_from(&mut self, entry: VerifiedEntry, link: Option<LinkId>) -> Offered {
-        let source = link.map_or(Source::Local, |link| Source::Peer(link.number()));
+    /// Offers what a peer sent.
+    fn offer_all(&mut self, entries: Vec<VerifiedEntry>, link: LinkId) -> Vec<Offered> {
         let before = self.effects.admitted.len();
-        let offered = self.replica.offer(entry, source, &mut self.effects);
+        let source = Source::Peer(link.number());
+        let offered = self.replica.offer_all(entries, source, &mut self.effects);
+        self.note_admitted(before, Some(link));
+        offered
+    }
+
+    /// Wants the contents of the entries admitted since there were `before` among the effects, and
+    /// remembers where they came from.
+    fn note_admitted(&mut self, before: usize, link: Option<LinkId>) {
         let (log, view) = (self.replica.log(), self.replica.view());
         for entry in &self.effects.admitted[before..] {
             let content = log.content_of(entry.no());
@@ -191,7 +203,6 @@ impl Node {
             _ if start < end => self.origins.push_back(Origin { entries: start..end, link }),
             _ => {}
         }
-        offered
     }
 
     /// Notes that a content is here in full. The caller has stored its blocks, or stores them with

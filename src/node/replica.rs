@@ -110,6 +110,27 @@ impl Replica {
         source: Source,
         effects: &mut Effects,
     ) -> Offered {
+        let offered = self.take(entry, source, effects);
+        self.settle(effects);
+        offered
+    }
+
+    /// Offers entries in order, with the same outcome as one by one; but a slot that many of them
+    /// touch is decided once. Concurrent versions of one path would otherwise cost in proportion to
+    /// the square of their number.
+    pub fn offer_all(
+        &mut self,
+        entries: impl IntoIterator<Item = VerifiedEntry>,
+        source: Source,
+        effects: &mut Effects,
+    ) -> Vec<Offered> {
+        let offered = entries.into_iter().map(|entry| self.take(entry, source, effects)).collect();
+        self.settle(effects);
+        offered
+    }
+
+    /// Offers an entry; slots may remain to be decided.
+    fn take(&mut self, entry: VerifiedEntry, source: Source, effects: &mut Effects) -> Offered {
         let offered = self.log.offer(entry, source);
         while let Some(entry) = self.log.next_admitted() {
             let flipped = self.authority.apply(&self.log, &entry);
@@ -125,6 +146,10 @@ impl Replica {
         }
         effects.refused.extend(self.log.take_refused());
         offered
+    }
+
+    fn settle(&mut self, effects: &mut Effects) {
+        effects.slots.extend(self.view.settle(&self.log, &self.authority));
     }
 
     /// Notes that a content is here in full and verified. It may come before the entry that names
@@ -194,6 +219,14 @@ impl Restore {
     /// Starts with nothing.
     pub fn new(genesis: EntryId, seed: u64) -> Self {
         Self { replica: Replica::new(genesis, seed), order: Vec::new() }
+    }
+
+    /// Makes room for so many entries at once; more may come.
+    #[must_use]
+    pub fn with_capacity(mut self, entries: usize) -> Self {
+        self.replica.log.reserve(entries);
+        self.order.reserve(entries);
+        self
     }
 
     /// Takes the next entry, in the order of admission. It must come from this replica's own

@@ -177,17 +177,8 @@ fn version_key(id: &VersionId) -> Vec<u8> {
 ///
 /// The store is damaged or cannot be read; it is not changed.
 pub fn load(store: &dyn Store, hierarchy: EntryId, seed: u64) -> Result<Replica, StoreError> {
-    let mut restore = Restore::new(hierarchy, seed);
-    let mut position = 0;
-    each(store, Table::Entries, |key, value| {
-        if key != number_key(position) {
-            return Err(corrupt(format!("entry {position} is missing")));
-        }
-        position += 1;
-        let entry = SignedEntry::decode(value)
-            .map_err(|error| corrupt(format!("entry {}: {error}", position - 1)))?;
-        restore.entry(entry).map_err(corrupt)
-    })?;
+    let mut restore = Restore::new(hierarchy, seed).with_capacity(count_entries(store)?);
+    load_entries(store, &mut restore)?;
     let mut contents = Vec::new();
     each(store, Table::Contents, |key, _| {
         contents.push(content_from(key).ok_or_else(|| corrupt("an unreadable content"))?);
@@ -206,6 +197,114 @@ pub fn load(store: &dyn Store, hierarchy: EntryId, seed: u64) -> Result<Replica,
         Ok(())
     })?;
     restore.finish(&contents, &cut, &winners).map_err(corrupt)
+}
+
+/// How many entries to make room for: as many as there are, up to a limit. Their keys have no gaps,
+/// so a few look-ups tell.
+fn count_entries(store: &dyn Store) -> Result<usize, StoreError> {
+    /// A store that is damaged could seem to hold any number. Beyond this tables grow as needed.
+    const MAX_RESERVED: usize = 1 << 22;
+    let has = |number| Ok::<_, StoreError>(entry_bytes(store, number)?.is_some());
+    // There are at least `low`, and fewer than `high` unless that is the limit.
+    let (mut low, mut high) = (0, 1);
+    while high < MAX_RESERVED && has(high - 1)? {
+        (low, high) = (high, high * 2);
+    }
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if has(middle)? {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
+}
+
+/// Entries that are read and decoded in one step: about 200 kB, and so much work that handing it
+/// to another thread costs nothing beside.
+const CHUNK: usize = 512;
+
+/// Restores all entries. One thread reads and decodes, another admits: either takes about half of
+/// the time.
+#[cfg(feature = "std")]
+fn load_entries(store: &dyn Store, restore: &mut Restore) -> Result<(), StoreError> {
+    /// Chunks that may wait between the threads; they take turns at being the slower one.
+    const AHEAD: usize = 4;
+    let (send, receive) = std::sync::mpsc::sync_channel(AHEAD);
+    let loaded = std::thread::scope(|scope| {
+        let restore = &mut *restore;
+        let admit_all = move || receive.into_iter().try_for_each(|chunk| admit(restore, chunk));
+        let helper = std::thread::Builder::new().name("basefs-load".into());
+        let helper = helper.spawn_scoped(scope, admit_all).ok()?;
+        // Nobody receives any more once an entry was refused.
+        let decoded = decode_chunks(store, |chunk| Ok(send.send(chunk).is_ok()));
+        drop(send);
+        let admitted = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // What was refused stands before what could not be read.
+        Some(admitted.and(decoded))
+    });
+    // A system that gives no thread gets by without.
+    loaded.unwrap_or_else(|| load_alone(store, restore))
+}
+
+#[cfg(not(feature = "std"))]
+fn load_entries(store: &dyn Store, restore: &mut Restore) -> Result<(), StoreError> {
+    load_alone(store, restore)
+}
+
+fn load_alone(store: &dyn Store, restore: &mut Restore) -> Result<(), StoreError> {
+    decode_chunks(store, |chunk| admit(restore, chunk).map(|()| true))
+}
+
+fn admit(restore: &mut Restore, chunk: Vec<SignedEntry>) -> Result<(), StoreError> {
+    chunk.into_iter().try_for_each(|entry| restore.entry(entry).map_err(corrupt))
+}
+
+/// Reads the entries in order and gives them out, many at a time, until `take` has enough.
+fn decode_chunks(
+    store: &dyn Store,
+    mut take: impl FnMut(Vec<SignedEntry>) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut position = 0;
+    // One piece of memory for all entries of a chunk.
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    let mut outcome = Ok(true);
+    store.scan(Table::Entries, &[], &mut |key, value| {
+        if key != (position as u64).to_be_bytes() {
+            outcome = Err(corrupt(format!("entry {position} is missing")));
+            return false;
+        }
+        position += 1;
+        bytes.extend_from_slice(value);
+        ends.push(bytes.len());
+        if ends.len() == CHUNK {
+            // The next chunk is about as long.
+            let room = Vec::with_capacity(bytes.len() + bytes.len() / 8);
+            let chunk = (core::mem::replace(&mut bytes, room), core::mem::take(&mut ends));
+            outcome = decode(chunk, position).and_then(&mut take);
+        }
+        matches!(outcome, Ok(true))
+    })?;
+    if outcome? {
+        decode((bytes, ends), position).and_then(take)?;
+    }
+    Ok(())
+}
+
+/// Decodes the entries that end at these places, the last of which is number `until − 1`.
+fn decode(
+    (bytes, ends): (Vec<u8>, Vec<usize>),
+    until: usize,
+) -> Result<Vec<SignedEntry>, StoreError> {
+    let bytes = Bytes::from(bytes);
+    let starts = core::iter::once(0).chain(ends.iter().copied());
+    let numbers = until - ends.len()..until;
+    let entries = numbers.zip(starts.zip(&ends)).map(|(number, (start, end))| {
+        SignedEntry::decode_shared(bytes.slice(start..*end))
+            .map_err(|error| corrupt(format!("entry {number}: {error}")))
+    });
+    entries.collect()
 }
 
 /// Visits a table until an error.

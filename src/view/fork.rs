@@ -57,6 +57,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// How many entries the slot has.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     fn position(&self, no: EntryNo) -> Option<usize> {
         self.entries.binary_search(&no).ok()
     }

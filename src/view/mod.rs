@@ -69,7 +69,10 @@ pub struct View {
     forked: Vec<SlotNo>,
     /// Deletions by the link that they name as where something moved to.
     moves: BTreeSet<(EntryNo, EntryNo)>,
+    /// Slots that have to be decided before their winner is right again.
+    undecided: BTreeSet<SlotNo>,
     decisions: u64,
+    examined: u64,
 }
 
 impl View {
@@ -81,6 +84,11 @@ impl View {
     /// How many slots were decided by the full walk since the start; a measure of work, for tests.
     pub fn decisions(&self) -> u64 {
         self.decisions
+    }
+
+    /// How many entries those walks went through; a measure of work, for tests.
+    pub fn examined(&self) -> u64 {
+        self.examined
     }
 
     /// The winner of a slot, if anything in it counts.
@@ -138,14 +146,16 @@ impl View {
             .filter(|content| !self.is_complete(log, *content))
     }
 
-    /// Takes in one admitted entry and the flags it changed; gives the slots that changed.
+    /// Takes in one admitted entry and the flags it changed; gives the slots that changed. Until
+    /// [`settle`](Self::settle), winners are out of date where more than that is needed: a slot that
+    /// many entries of one batch touch is decided once.
     pub fn apply(
         &mut self,
         log: &Log,
         authority: &Authority,
         entry: &AdmittedEntry,
         flipped: &[EntryNo],
-    ) -> Vec<SlotChange> {
+    ) -> Option<SlotChange> {
         self.apply_number(log, authority, entry.no(), flipped)
     }
 
@@ -157,19 +167,17 @@ impl View {
         authority: &Authority,
         no: EntryNo,
         flipped: &[EntryNo],
-    ) -> Vec<SlotChange> {
+    ) -> Option<SlotChange> {
         self.link(log, no);
-        let mut dirty: Vec<SlotNo> = flipped.iter().filter_map(|no| log.slot_of(*no)).collect();
-        dirty.sort_unstable();
-        dirty.dedup();
-        let mut changes = Vec::new();
-        if let Some(slot) = log.slot_of(no)
-            && dirty.binary_search(&slot).is_err()
-        {
-            changes.extend(self.append(log, authority, slot, no));
-        }
-        changes.extend(dirty.iter().filter_map(|slot| self.decide(log, authority, *slot)));
-        changes
+        self.undecided.extend(flipped.iter().filter_map(|no| log.slot_of(*no)));
+        let slot = log.slot_of(no).filter(|slot| !self.undecided.contains(slot))?;
+        self.append(log, authority, slot, no)
+    }
+
+    /// Decides the slots that are out of date; gives those that changed.
+    pub fn settle(&mut self, log: &Log, authority: &Authority) -> Vec<SlotChange> {
+        let undecided = core::mem::take(&mut self.undecided);
+        undecided.into_iter().filter_map(|slot| self.decide(log, authority, slot)).collect()
     }
 
     /// A content that no entry names yet is here in full; says whether that is news.
@@ -272,7 +280,8 @@ impl View {
             let in_order = self.winner(slot) == log.prev(no).first().copied();
             return self.set_winner(slot, Some(no), !in_order);
         }
-        self.decide(log, authority, slot)
+        self.undecided.insert(slot);
+        None
     }
 
     /// Whether an authorised entry that just became ready wins without a decision: it stands on
@@ -285,8 +294,10 @@ impl View {
 
     /// The full way.
     fn decide(&mut self, log: &Log, authority: &Authority, slot: SlotNo) -> Option<SlotChange> {
+        let outcome = self.outcome(log, authority, slot);
         self.decisions += 1;
-        let winner = self.outcome(log, authority, slot).winner;
+        self.examined += outcome.len() as u64;
+        let winner = outcome.winner;
         self.set_winner(slot, winner, true)
     }
 

@@ -40,6 +40,7 @@ impl View {
             let flipped = authority.apply_number(log, no);
             view.apply_number(log, &authority, no, &flipped);
         }
+        view.settle(log, &authority);
         Ok(Past { authority, view })
     }
 }

@@ -65,13 +65,26 @@ impl View {
     // rule: TREE-2
     // rule: TREE-5
     pub fn place(&self, log: &Log, authority: &Authority, dir: DirNo) -> Option<SlotNo> {
+        self.locate(log, authority, dir, &mut 0)
+    }
+
+    /// As [`place`](Self::place); counts the entries that it looked at, which are those on the
+    /// lines of the slots that the directory was moved through.
+    pub fn locate(
+        &self,
+        log: &Log,
+        authority: &Authority,
+        dir: DirNo,
+        looked_at: &mut usize,
+    ) -> Option<SlotNo> {
         let is_dir = |no: EntryNo| log.value(no) == Some(&Value::Dir(dir));
         let home = log.home(dir)?;
         // Nearly every directory is where it was made, and every path leads through some.
         if self.winner(home).is_some_and(is_dir) {
+            *looked_at += 1;
             return Some(home);
         }
-        self.follow(log, authority, dir, &mut BTreeSet::new())
+        self.follow(log, authority, dir, &mut BTreeSet::new(), looked_at)
     }
 
     /// The slots that decide where a directory hangs: its home, where it was moved from there, and
@@ -79,7 +92,7 @@ impl View {
     // rule: TREE-2
     pub fn trail(&self, log: &Log, authority: &Authority, dir: DirNo) -> BTreeSet<SlotNo> {
         let mut visited = BTreeSet::new();
-        self.follow(log, authority, dir, &mut visited);
+        self.follow(log, authority, dir, &mut visited, &mut 0);
         visited
     }
 
@@ -89,13 +102,15 @@ impl View {
         authority: &Authority,
         dir: DirNo,
         visited: &mut BTreeSet<SlotNo>,
+        looked_at: &mut usize,
     ) -> Option<SlotNo> {
         let is_dir = |no: EntryNo| log.value(no) == Some(&Value::Dir(dir));
         let mut slot = log.home(dir)?;
         while visited.insert(slot) {
             let winner = self.winner(slot)?;
             let line =
-                core::iter::successors(Some(winner), |no| Self::line_next(log, authority, *no));
+                core::iter::successors(Some(winner), |no| Self::line_next(log, authority, *no))
+                    .inspect(|_| *looked_at += 1);
             // Only the moves of this directory matter, not those of others that had the name.
             let mut said = line.filter_map(|no| match log.moved_to(no) {
                 _ if is_dir(no) => Some((no, None)),

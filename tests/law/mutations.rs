@@ -39,7 +39,6 @@ const ORDER: &str = "src/log/order.rs";
 
 const NAMED: (&str, &str) = ("vectors", "scenarios::named_scenarios_in_any_order");
 const RANDOM: (&str, &str) = ("vectors", "scenarios::random_logs_in_any_order");
-const KEYS: (&str, &str) = ("vectors", "values::order_keys_sort_as_paths_do");
 
 const MUTATIONS: [Mutation; 32] = [
     mutation(

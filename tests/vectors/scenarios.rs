@@ -110,6 +110,7 @@ impl Scenario {
             }
             world.check_view(&step["expected"], &fail("view after a step"));
         }
+        world.check_order(&fail("order"));
         world.check_restored(&fail("restored"));
         world
     }
@@ -419,6 +420,16 @@ impl<'a> World<'a> {
         let kept = self.rebuilt(|no| needed[no.index()], &BTreeSet::new());
         assert_eq!(kept.view(), self.view(), "{}: without entries", self.scenario.name);
         assert_eq!(kept.authorised(), self.authorised(), "{}: flags", self.scenario.name);
+    }
+
+    /// The order for reconciliation, found at once, is that of the comparison.
+    // rule: ORDER-1
+    fn check_order(&self, context: &str) {
+        let log = self.replica.log();
+        let ordered = log.in_order();
+        assert_eq!(ordered.len(), log.len(), "{context}");
+        let ascends = |pair: &[EntryNo]| log.compare(pair[0], pair[1]).is_lt();
+        assert!(ordered.windows(2).all(ascends), "{context}: {ordered:?}");
     }
 
     /// A replica restored from what a store would have kept shows the same, without decisions.
