@@ -40,6 +40,11 @@ const ORDER: &str = "src/log/order.rs";
 const NAMED: (&str, &str) = ("vectors", "scenarios::named_scenarios_in_any_order");
 const RANDOM: (&str, &str) = ("vectors", "scenarios::random_logs_in_any_order");
 
+const TIE: (&str, &str) =
+    ("it", "fs::conflict::the_greatest_hash_over_all_counted_keys_breaks_a_tie");
+const REUSED: (&str, &str) =
+    ("it", "fs::rename::a_name_used_again_and_moved_again_moves_nothing_else");
+
 const MUTATIONS: [Mutation; 32] = [
     mutation(
         "FORK-4: the worse rank wins",
@@ -63,7 +68,7 @@ const MUTATIONS: [Mutation; 32] = [
         "FORK-4: the smallest tie counts",
         FORK,
         ["votes.tie.max(other.tie)", "votes.tie.min(other.tie)"],
-        RANDOM,
+        TIE,
     ),
     mutation(
         "FORK-4: the smaller id wins",
@@ -203,7 +208,10 @@ const MUTATIONS: [Mutation; 32] = [
     mutation(
         "ADMIT-7: a base in another slot",
         ADMISSION,
-        ["slot.is_some() && self.slot_of(*no) == slot", "self.slot_of(*no).is_some()"],
+        [
+            "self.slot_dir(slot) == found.dir && *self.slot_name(slot) == body.name;",
+            "self.slot_dir(slot) == found.dir;",
+        ],
         NAMED,
     ),
     mutation(
@@ -249,7 +257,7 @@ const MUTATIONS: [Mutation; 32] = [
             "Some(link) if is_dir(link) => Some((no, Some(link))),",
             "Some(link) => Some((no, Some(link))),",
         ],
-        NAMED,
+        REUSED,
     ),
     mutation(
         "TREE-3: an alias is a second home",

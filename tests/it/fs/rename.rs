@@ -267,3 +267,21 @@ fn a_batch_moves_what_it_made() {
     assert_eq!(names(&fs, "/"), ["a", "z"]);
     assert_eq!(names(&fs, "/a"), ["x", "y"]);
 }
+
+#[test]
+fn a_name_used_again_and_moved_again_moves_nothing_else() {
+    // rule: TREE-2
+    let fs = Fs::in_memory().unwrap();
+    fs.write("/d/first", "1").unwrap();
+    fs.rename("/d", "/one").unwrap();
+    fs.write("/d/second", "2").unwrap();
+    fs.rename("/d", "/two").unwrap();
+    assert_eq!(names(&fs, "/"), ["one", "two"]);
+    assert_eq!(
+        (names(&fs, "/one"), names(&fs, "/two")),
+        (vec!["first".into()], vec!["second".into()])
+    );
+    fs.rename("/two", "/d").unwrap();
+    assert_eq!(names(&fs, "/one"), ["first"], "the name belongs to the second again");
+    assert_eq!(names(&fs, "/d"), ["second"]);
+}
