@@ -216,8 +216,8 @@ impl<'a> Plan<'a> {
         self.close(&at, Weight::Narrowest, tips, delete, Shows::Nothing)
     }
 
-    /// What would be if the planned entries were taken in: a copy of the whole state in memory, some
-    /// 200 bytes per entry, and time as for taking them in.
+    /// What would be if the planned entries were taken in: a copy of the whole state in memory, up
+    /// to 320 bytes per entry of the log, and time as for taking them in.
     pub(super) fn rehearse(&self) -> (Replica, Effects) {
         let mut replica = self.engine.read(|node| node.replica().clone());
         let mut effects = Effects::default();

@@ -45,7 +45,7 @@ pub struct PathEffect {
 /// A revoke that was not made yet, and what it would do.
 ///
 /// Printed, it is a few lines for people. It is made by [`Fs::revoke_plan`], from a copy of the
-/// state in memory on which the revoke is tried out: some 200 bytes per entry of the log for as
+/// state in memory on which the revoke is tried out: up to 320 bytes per entry of the log for as
 /// long as that takes, and the time to copy them and to look at every entry of the key.
 ///
 /// ```
