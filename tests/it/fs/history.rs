@@ -226,14 +226,15 @@ fn a_kept_head_that_the_version_does_not_reach_keeps_nothing() {
     // rule: REVOKE-1
     let team = team();
     let [founder, one, _] = &team[..] else { panic!("three") };
-    let kept = one.write("/team/f", "kept").unwrap();
+    let write = one.write("/team/f", "kept").unwrap();
+    let head = one.write("/team/g", "the head").unwrap();
     exchange(&team);
-    let revoke = founder.revoke("/team", one.author(), vec![kept]);
+    let revoke = founder.revoke("/team", one.author(), vec![head]);
     assert!(founder.exists("/team/f"));
-    // What keeps an entry is a soft reference: a version need not contain it.
-    let without = founder.at(&Frontier::new(vec![revoke])).unwrap();
+    // What a revoke keeps is a soft reference: a version need not contain it.
+    let without = founder.at(&Frontier::new(vec![revoke, write])).unwrap();
     assert!(without.exists("/team") && !without.exists("/team/f"));
-    let with = founder.at(&Frontier::new(vec![revoke, kept])).unwrap();
+    let with = founder.at(&Frontier::new(vec![revoke, head])).unwrap();
     assert_eq!(with.read("/team/f").unwrap(), "kept");
 }
 
