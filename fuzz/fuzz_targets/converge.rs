@@ -1,6 +1,6 @@
 #![no_main]
 // What the tests need besides.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 #[path = "../../tests/law/compare.rs"]
 mod compare;

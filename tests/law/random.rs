@@ -27,6 +27,28 @@ pub(crate) fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     (first, operations).prop_map(|(first, operations)| [first, operations].concat().concat())
 }
 
+/// The bytes of up to so many operations of two equals in one slot, whom roots revoke and whose
+/// heads, kept by a revoke, may arrive after it: much of what can go wrong takes a crowd.
+pub(crate) fn quarrels(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    const WRITE: u8 = 0;
+    const DELETE: u8 = 92;
+    const REVOKE: u8 = 190;
+    const HEAR: u8 = 220;
+    const HEAR_ONE: u8 = 250;
+    let what = prop_oneof![
+        4 => Just(WRITE),
+        1 => Just(DELETE),
+        1 => Just(REVOKE),
+        2 => Just(HEAR),
+        1 => Just(HEAR_ONE),
+    ];
+    // Author and other are the second and the third on grants; a revoke is by a root.
+    let who = prop_oneof![Just(0x21_u8), Just(0x22), Just(0x31), Just(0x32)];
+    let operation = (what, who, any::<u8>(), 0..16_u8)
+        .prop_map(|(what, who, pick, style)| [what, who, 0x40, pick, style, 0]);
+    vec(operation, 0..=most).prop_map(|operations| operations.concat())
+}
+
 /// What authors do, as a list that shrinks and prints.
 pub(crate) fn operations(most: usize) -> impl Strategy<Value = Vec<Operation>> {
     vec(any::<[u8; WIDTH]>().prop_map(Operation::decode), 0..=most)

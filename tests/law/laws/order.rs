@@ -13,7 +13,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use super::{everything, holds};
 use crate::generate::{Rng, schedule};
 use crate::naive::{self, Deciders};
-use crate::random::{bytes, cases, worlds};
+use crate::random::{bytes, cases, quarrels, worlds};
 use crate::replay::Replay;
 use crate::{compare, converge, merge};
 
@@ -62,9 +62,9 @@ const DECIDERS: [&str; 33] = [
 #[test]
 fn l02_incremental_state_is_the_rebuilt_one_after_every_event() {
     let deciders = RefCell::new(Deciders::new());
-    let input = (any::<[u8; 2]>(), bytes(40));
+    let input = (any::<[u8; 2]>(), prop_oneof![bytes(40), quarrels(20)]);
     let input = input.prop_map(|(seed, operations)| [&seed[..], &operations].concat());
-    let ran = runner(1_500).run(&input, |bytes| {
+    let ran = runner(2_500).run(&input, |bytes| {
         for (rule, times) in merge::merge(&bytes) {
             *deciders.borrow_mut().entry(rule).or_default() += times;
         }
