@@ -163,7 +163,7 @@ impl Places {
 }
 
 /// The pairs of a sorted list that begin with `key`.
-fn equal<K: Ord, T>(sorted: &[(K, T)], key: K) -> &[(K, T)] {
+fn equal<K: Ord + Copy, T>(sorted: &[(K, T)], key: K) -> &[(K, T)] {
     let start = sorted.partition_point(|pair| pair.0 < key);
     let length = sorted[start..].partition_point(|pair| pair.0 == key);
     &sorted[start..start + length]
