@@ -8,9 +8,9 @@ use crate::entry::Payload;
 use crate::fs::Fs;
 use crate::fs::path::{join, parse};
 use crate::fs::plan::{Plan, Shows, Target, Weight};
-use crate::fs::verbs::{RevertError, is_behind};
+use crate::fs::verbs::RevertError;
 use crate::id::{EntryId, PublicKey};
-use crate::log::{DirNo, EntryNo, KeyNo, SlotNo, Value};
+use crate::log::{DirNo, EntryNo, KeyNo, Log, SlotNo, Value};
 use crate::node::Replica;
 
 impl Fs {
@@ -44,7 +44,7 @@ impl Fs {
     /// ```
     // rule: CLIENT-3
     pub fn adopt(&self, path: impl AsRef<str>, of: PublicKey) -> Result<Vec<String>, RevertError> {
-        self.plan(|plan| plan.adopt(path.as_ref(), of))
+        self.plan(|plan| plan.adopt(path.as_ref(), &[of]))
     }
 }
 
@@ -64,15 +64,23 @@ struct Found {
 }
 
 impl Plan<'_> {
-    pub(super) fn adopt(&mut self, path: &str, of: PublicKey) -> Result<Vec<String>, RevertError> {
+    /// What keys that worked together made is taken over at once: a path of theirs shows the latest
+    /// version that any of them made.
+    pub(super) fn adopt(
+        &mut self,
+        path: &str,
+        of: &[PublicKey],
+    ) -> Result<Vec<String>, RevertError> {
         let names = parse(path)?;
         let mut open = self.adoption_starts(&names)?;
-        let key = self.engine.read(|node| node.replica().log().key_no(&of));
+        let keys: BTreeSet<KeyNo> = self
+            .engine
+            .read(|node| of.iter().filter_map(|key| node.replica().log().key_no(key)).collect());
         let mut entered = BTreeSet::new();
         let mut paths = Vec::new();
-        while let (Some(Open { names, slot }), Some(key)) = (open.pop(), key) {
+        while let Some(Open { names, slot }) = open.pop() {
             let Found { dir, adopted, inner } =
-                self.engine.read(|node| find(node.replica(), slot, key));
+                self.engine.read(|node| find(node.replica(), slot, &keys));
             if let Some((target, prev)) = adopted {
                 let texts: Vec<&str> = names.iter().map(String::as_str).collect();
                 let dir = self.logged(dir);
@@ -112,7 +120,7 @@ impl Plan<'_> {
     }
 }
 
-fn find(replica: &Replica, slot: SlotNo, key: KeyNo) -> Found {
+fn find(replica: &Replica, slot: SlotNo, keys: &BTreeSet<KeyNo>) -> Found {
     let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
     let winner = view.winner(slot);
     let shows = |no: EntryNo| match log.value(no) {
@@ -123,13 +131,15 @@ fn find(replica: &Replica, slot: SlotNo, key: KeyNo) -> Found {
         }
         Some(_) => view.is_ready(log, no),
     };
+    let entries = view.entries(slot);
+    let after_winner = winner.map(|winner| built_on(log, winner, &entries));
     let is_lost = |no: &EntryNo| {
         !authority.is_authorised(*no)
-            && log.cap_key(log.cap_of(*no)) == key
+            && keys.contains(&log.cap_key(log.cap_of(*no)))
             && shows(*no)
-            && winner.is_none_or(|winner| is_behind(log, winner, *no))
+            && after_winner.as_ref().is_none_or(|after| after.contains(no))
     };
-    let lost = view.entries(slot).into_iter().rev().find(is_lost);
+    let lost = entries.iter().rev().copied().find(is_lost);
     let adopted = lost.map(|no| {
         let prev = winner.into_iter().chain([no]).map(|no| log.id(no)).collect();
         (log.id(no), prev)
@@ -140,4 +150,16 @@ fn find(replica: &Replica, slot: SlotNo, key: KeyNo) -> Found {
         _ => None,
     };
     Found { dir: log.slot_dir(slot), adopted, inner }
+}
+
+/// The entries of a slot, given in the order of admission, from which another is reached by
+/// following `prev`.
+fn built_on(log: &Log, no: EntryNo, entries: &[EntryNo]) -> BTreeSet<EntryNo> {
+    let mut found = BTreeSet::from([no]);
+    for entry in entries {
+        if log.prev(*entry).iter().any(|before| found.contains(before)) {
+            found.insert(*entry);
+        }
+    }
+    found
 }

@@ -15,6 +15,7 @@ use crate::fs::history::Version;
 use crate::fs::shown::{Reading, Shown};
 use crate::id::{EntryId, PublicKey};
 use crate::log::EntryNo;
+use crate::node::Replica;
 
 /// All that a key holds and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,11 +115,11 @@ impl Reading<'_> {
         let equivocations = forks.into_iter().map(|(first, second)| {
             Ok(Equivocation { first: bytes(first)?, second: bytes(second)? })
         });
-        let mut holds = self.engine.keys()?;
-        holds.retain(|held| held.key == *key);
+        let is_held =
+            |replica: &Replica, cap| replica.log().key(replica.log().cap_key(cap)) == *key;
         Ok(Audit {
             key: *key,
-            holds,
+            holds: self.engine.key_infos(is_held)?,
             wrote: self.complete_all(wrote)?,
             chains,
             equivocations: equivocations.collect::<Result<_, ReadError>>()?,

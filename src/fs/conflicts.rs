@@ -1,5 +1,6 @@
 //! What does not show: versions that lost, wait, were cut, or lost their place in the tree.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -61,7 +62,7 @@ pub struct LostDir {
     pub dir: DirId,
     /// Where it can be read, and not written.
     pub path: String,
-    /// The path that it was made at. A link there, to what was there, brings it back.
+    /// The path that it was made at. If nothing else is there, [`Fs::revive`] brings it back.
     pub made_at: String,
 }
 
@@ -200,7 +201,7 @@ impl Reading<'_> {
         let found = self.look(|shown| {
             let (log, authority, view) = (shown.log, shown.authority, shown.view);
             let conflict = |slot: SlotNo| {
-                let disagreeing = shown.disagreeing(slot);
+                let disagreeing: BTreeSet<_> = shown.disagreeing(slot).into_iter().collect();
                 let found = view.explain(log, authority, slot);
                 let winner = found.winner.filter(|_| !disagreeing.is_empty())?;
                 let losers = found.losers.iter().filter(|loser| disagreeing.contains(&loser.no));

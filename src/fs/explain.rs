@@ -9,6 +9,7 @@ use crate::fs::error::ReadError;
 use crate::fs::history::{Sketch, Version};
 use crate::fs::path::{Target, join, lost_path};
 use crate::fs::shown::{Reading, Shown};
+use crate::fs::words::bytes;
 use crate::id::{Content, EntryId, PublicKey};
 use crate::log::{DirNo, EntryNo, SlotNo, Value};
 use crate::view::{Decided, Node, NodeKind, Status};
@@ -155,7 +156,10 @@ impl Explanation {
         reasons.extend(self.hidden.as_ref().map(Hidden::reason));
         reasons.extend(self.place.as_ref().map(Place::reason));
         if self.losers.is_empty() && self.winner.is_some() {
-            let text = "nothing else was written beside it";
+            let text = match self.cut.is_empty() && self.incomplete.is_empty() {
+                true => "nothing else was written beside it",
+                false => "nothing else that counts was written beside it",
+            };
             reasons.push(Reason { rule: "FORK-5", text: text.into() });
         }
         reasons.extend(self.losers.iter().map(Loser::reason));
@@ -196,7 +200,7 @@ pub(super) fn words(decided: Decided) -> &'static str {
         Decided::Keys => "ranks are equal, and more keys stand behind the winner",
         Decided::Kind => "equals in rank and number, and the winner hides less",
         Decided::Tie => "equals in everything, decided by a hash over their keys",
-        Decided::Id => "the same author wrote both, decided by the greater id",
+        Decided::Id => "equals in everything, decided by the greater id",
     }
 }
 
@@ -235,8 +239,9 @@ impl IncompleteVersion {
     fn reason(&self) -> Reason {
         let Content { root, size, .. } = self.content;
         let mut text = format!(
-            "{} does not count yet: its content ({root:.8}, {size} bytes) is not all here",
-            self.version
+            "{} does not count yet: its content ({root:.8}, {}) is not all here",
+            self.version,
+            bytes(size)
         );
         if self.would_win {
             text += ", and would show if it were";

@@ -169,7 +169,7 @@ impl Engine {
         self.key_infos(|_, _| true)
     }
 
-    fn key_infos(
+    pub(super) fn key_infos(
         &self,
         is_asked_for: impl Fn(&Replica, CapNo) -> bool,
     ) -> Result<Vec<KeyInfo>, ReadError> {

@@ -12,6 +12,7 @@ use crate::fs::Fs;
 use crate::fs::error::ReadError;
 use crate::fs::path::Target;
 use crate::fs::shown::{Reading, Shown};
+use crate::fs::words::bytes;
 use crate::id::{EntryId, PublicKey};
 use crate::log::{EntryNo, Rank, SlotNo, Value};
 use crate::time::WallTime;
@@ -64,7 +65,7 @@ impl fmt::Display for Version {
         let Rank { depth, grants, root } = self.rank;
         write!(f, " by {:.8} (rank {depth}.{grants}.{root}", self.author)?;
         match self.size {
-            Some(size) => write!(f, ", {size} bytes)"),
+            Some(size) => write!(f, ", {})", bytes(size)),
             None => f.write_str(")"),
         }
     }

@@ -29,6 +29,7 @@ mod shown;
 mod snapshot;
 mod verbs;
 mod watch;
+mod words;
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -304,8 +305,7 @@ impl Fs {
         path: impl AsRef<str>,
         executable: bool,
     ) -> Result<EntryId, WriteError> {
-        let data = self.engine.current_data(path.as_ref())?;
-        self.plan(|plan| plan.set_executable(path.as_ref(), executable, data))
+        self.plan(|plan| plan.set_executable(path.as_ref(), executable))
     }
 
     /// Makes a symbolic link at `path` with the text `target`, which is kept as it is.
@@ -386,7 +386,8 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// Nothing was ever there, or the directory is not shown.
+    /// Nothing was ever there; the root directory has no versions either. Of a path that is hidden
+    /// the reason is told.
     ///
     /// ```
     /// let fs = basefs::Fs::in_memory()?;

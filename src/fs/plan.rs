@@ -177,9 +177,19 @@ impl<'a> Plan<'a> {
         &mut self,
         path: &str,
         executable: bool,
-        data: FileData,
     ) -> Result<EntryId, WriteError> {
-        self.write(path, Prepared { data, blocks: Vec::new() }, Some(executable))
+        let names = parse(path)?;
+        let at = self.target(&names, false)?;
+        let path = || join(&names);
+        let version = match (at.slot.shows, at.slot.winner) {
+            (Shows::Nothing, _) | (_, None) => return Err(not_found(&at)),
+            (Shows::Dir(_), _) => return Err(WriteError::IsADirectory { path: path() }),
+            (Shows::Other, _) => return Err(WriteError::IsASymlink { path: path() }),
+            (Shows::File(_), Some(version)) => version,
+        };
+        let data = self.engine.data_of(&version)?;
+        let content = Prepared { data: data.ok_or_else(|| not_found(&at))?, blocks: Vec::new() };
+        self.write_at(&at, base(&at.slot), content, Some(executable))
     }
 
     /// A symbolic link.
@@ -333,9 +343,10 @@ impl<'a> Plan<'a> {
             let Some(logged) = logged.filter(|slot| view.is_forked(*slot)) else {
                 return Vec::new();
             };
-            let losers = view.tips(log, authority, logged).into_iter();
-            let losers = losers.filter(|tip| Some(*tip) != view.winner(logged));
-            losers.map(|no| log.id(no)).collect()
+            // Since the slot was looked at, another branch may have come and won.
+            let known = at.slot.winner.and_then(|id| log.number(&id)).or(view.winner(logged));
+            let others = view.tips(log, authority, logged).into_iter();
+            others.filter(|tip| Some(*tip) != known).map(|no| log.id(no)).collect()
         });
         others.sort_unstable();
         at.slot.winner.into_iter().chain(others).collect()
@@ -469,6 +480,10 @@ pub(super) fn choose(
     }
 }
 
+pub(super) fn not_found(at: &Target<'_>) -> WriteError {
+    WriteError::NotFound { path: join(at.names) }
+}
+
 fn chain_of(replica: &Replica, cap: CapNo) -> Chain {
     let log = replica.log();
     let head = replica.authority().chain_head(cap);
@@ -494,4 +509,31 @@ fn slot_in(replica: &Replica, slot: SlotNo, depth: usize) -> Slot {
 // rule: CLIENT-2
 pub(super) fn base(slot: &Slot) -> Vec<EntryId> {
     slot.winner.into_iter().collect()
+}
+
+#[cfg(all(test, feature = "quic"))]
+mod tests {
+    use super::*;
+    use crate::Fs;
+
+    // rule: CLIENT-2
+    // rule: ENTRY-3
+    #[test]
+    fn a_branch_that_comes_and_wins_while_tips_are_listed_is_listed_too() {
+        let founder = Fs::in_memory().expect("a hierarchy");
+        let ben = Fs::builder().join(&founder.ticket(Vec::new())).open().expect("a replica");
+        let send = |from: &Fs, to: &Fs| {
+            for entry in from.export() {
+                to.admit(&entry.expect("its bytes")).expect("admitted");
+            }
+        };
+        founder.grant("/", ben.author()).expect("granted");
+        send(&founder, &ben);
+        let loser = ben.write("/f", "ben's").expect("written");
+        let winner = founder.write("/f", "the founder's").expect("written");
+        let mut plan = ben.draft();
+        let at = plan.target(&["f"], false).expect("a file");
+        send(&founder, &ben);
+        assert_eq!(plan.all_tips(&at), [loser, winner], "none twice");
+    }
 }

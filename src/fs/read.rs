@@ -10,8 +10,8 @@ use bytes::Bytes;
 use crate::block::{self, SourceError};
 use crate::entry::{FileData, SignedEntry, inline_content};
 use crate::fs::engine::Engine;
-use crate::fs::error::{ReadError, WriteError};
-use crate::fs::path::{Target, join, parse};
+use crate::fs::error::ReadError;
+use crate::fs::path::{Target, join};
 use crate::fs::shown::{Reading, Shown};
 use crate::id::{Content, DirId, EntryId};
 use crate::limits::{MAX_FILE, MAX_INLINE};
@@ -266,25 +266,18 @@ impl Engine {
         }
     }
 
-    /// The content of the file at a path, as a write would carry it again.
-    pub(super) fn current_data(&self, path: &str) -> Result<FileData, WriteError> {
-        let names = parse(path)?;
-        let path = || join(&names);
-        let at = Target { lost: None, names: names.clone() };
-        let found = self.now().find(&at).map_err(|error| match error {
-            ReadError::NotADirectory { path } => WriteError::NotADirectory { path },
-            _ => WriteError::NotFound { path: path() },
-        })?;
-        match (&found.node.kind, found.content, found.origin) {
-            (NodeKind::Dir(_), ..) => Err(WriteError::IsADirectory { path: path() }),
-            (_, Some(content), _) if content.size > MAX_INLINE as u64 => {
-                Ok(FileData::Blocks(content))
-            }
-            (_, Some(content), Some(origin)) => {
-                Ok(FileData::Inline(self.inline_content(&content, origin)?))
-            }
-            _ => Err(WriteError::IsASymlink { path: path() }),
+    /// The content of a version of a file, as a write would carry it again.
+    pub(super) fn data_of(&self, version: &EntryId) -> Result<Option<FileData>, StoreError> {
+        let found = self.read(|node| {
+            let log = node.replica().log();
+            let no = log.number(version)?;
+            Some((*log.content(log.content_of(no)?), log.origin(no)))
+        });
+        let Some((content, origin)) = found else { return Ok(None) };
+        if content.size > MAX_INLINE as u64 {
+            return Ok(Some(FileData::Blocks(content)));
         }
+        Ok(Some(FileData::Inline(self.inline_content(&content, origin)?)))
     }
 
     /// The content of a write that carries it.

@@ -125,8 +125,8 @@ impl Fs {
     /// The whole hierarchy as it was at a version, with the authority of then: what was revoked
     /// later counts again. It is for reading and does not change.
     ///
-    /// Takes about 40 ms for each 100,000 entries, while which writers wait, and up to 40 bytes of
-    /// memory for each.
+    /// Takes about 40 ms for each 100,000 entries, during which writers wait, and up to 40 bytes of
+    /// memory for each entry.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
 //! Verbs about versions: write only what one has read, go back, bring back, and settle conflicts.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -10,7 +11,7 @@ use crate::entry::Payload;
 use crate::fs::Fs;
 use crate::fs::error::{ReadError, WriteError};
 use crate::fs::path::{PathError, join, parse};
-use crate::fs::plan::{Plan, Prepared, Shows, Target, Weight, check_size, prepare};
+use crate::fs::plan::{Plan, Prepared, Shows, Target, Weight, check_size, not_found, prepare};
 use crate::id::EntryId;
 use crate::log::{EntryNo, Log, SlotNo, Value};
 use crate::node::Replica;
@@ -31,8 +32,8 @@ impl From<EntryId> for Expected {
     }
 }
 
-/// Why another version of a path could not be shown, or what it shows not be settled. Except where the store failed, nothing was
-/// written.
+/// Why another version of a path could not be shown, or what it shows not be settled. Except where
+/// the store failed, nothing was written.
 ///
 /// ```
 /// use basefs::fs::RevertError;
@@ -277,7 +278,15 @@ impl Plan<'_> {
         content: Prepared,
     ) -> Result<EntryId, WriteError> {
         let names = parse(path)?;
-        let at = self.target(&names, expected == Expected::Absent)?;
+        let at = match self.target(&names, expected == Expected::Absent) {
+            // Gone with a directory above it, or that gave way to something else.
+            Err(WriteError::NotFound { .. } | WriteError::NotADirectory { .. })
+                if expected != Expected::Absent =>
+            {
+                return Err(WriteError::Changed { path: join(&names), version: None });
+            }
+            at => at?,
+        };
         let version = at.slot.winner.filter(|_| at.slot.shows != Shows::Nothing);
         if version.map_or(Expected::Absent, Expected::Version) != expected {
             return Err(WriteError::Changed { path: join(&names), version });
@@ -394,7 +403,9 @@ impl Plan<'_> {
                 is_deletion: log.value(no) == Some(&Value::Tomb),
                 is_move: log.moved_to(no).is_some(),
                 is_ready: view.is_ready(log, no),
-                is_behind_winner: view.winner(slot).is_some_and(|won| is_behind(log, no, won)),
+                is_behind_winner: view
+                    .winner(slot)
+                    .is_some_and(|won| all_behind(log, won).contains(&no)),
             })
         });
         let unknown = || RevertError::NoSuchVersion { path: join(at.names), version };
@@ -412,22 +423,14 @@ impl Plan<'_> {
     }
 }
 
-fn not_found(at: &Target<'_>) -> WriteError {
-    WriteError::NotFound { path: join(at.names) }
-}
-
-/// Whether an entry of a slot is another one, or is reached from it by following `prev`.
-pub(super) fn is_behind(log: &Log, no: EntryNo, from: EntryNo) -> bool {
-    let mut open = Vec::from([from]);
-    let mut seen = alloc::collections::BTreeSet::new();
+/// An entry of a slot, and all that are reached from it by following `prev`.
+pub(super) fn all_behind(log: &Log, no: EntryNo) -> BTreeSet<EntryNo> {
+    let mut open = Vec::from([no]);
+    let mut seen = BTreeSet::new();
     while let Some(at) = open.pop() {
-        if at == no {
-            return true;
-        }
-        // Entries refer to earlier ones only.
-        if at > no && seen.insert(at) {
+        if seen.insert(at) {
             open.extend(log.prev(at));
         }
     }
-    false
+    seen
 }

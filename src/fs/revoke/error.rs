@@ -38,7 +38,7 @@ pub enum RevokeError {
         key: PublicKey,
     },
     /// The key is revoked there already, by somebody of this author's rank or better, and no entry
-    /// would be cut that was not.
+    /// would be cut that was not; or, of an amendment, none would count that does not.
     NoEffect {
         /// The directory.
         path: String,
@@ -104,7 +104,7 @@ impl fmt::Display for RevokeError {
             ),
             RevokeError::NoEffect { path, key } => write!(
                 f,
-                "{path}: key {key:.16} is revoked there already, and nothing more would be cut"
+                "{path}: key {key:.16} is revoked there already, and this would change nothing"
             ),
             RevokeError::NotOfKey { key, entry } => write!(
                 f,

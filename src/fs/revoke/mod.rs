@@ -11,6 +11,7 @@ use crate::fs::Fs;
 use crate::fs::error::WriteError;
 use crate::fs::grants::KeyInfo;
 use crate::fs::verbs::RevertError;
+use crate::fs::words::Count;
 use crate::id::{EntryId, PublicKey};
 use crate::log::Rank;
 
@@ -229,13 +230,7 @@ impl RevokePlan {
     ///
     /// As for [`Fs::adopt`]; nothing was written, unless the store failed.
     pub fn adopt(&self) -> Result<Vec<String>, RevertError> {
-        self.fs.plan(|plan| {
-            let mut paths = Vec::new();
-            for author in &self.effect.authors {
-                paths.extend(plan.adopt(&self.path, *author)?);
-            }
-            Ok(paths)
-        })
+        self.fs.plan(|plan| plan.adopt(&self.path, &self.effect.authors))
     }
 
     /// Grants the frozen delegates again, after it was applied, what they had: from now on by this
@@ -259,8 +254,14 @@ impl fmt::Display for RevokePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Effect { kept, cut, paths, left, pinned, unpinned, rank, .. } = &self.effect;
         write!(f, "revoking {:.16} at {}", self.who, self.path)?;
-        write!(f, "\n  keeps what was written up to {} entries", kept.len())?;
-        write!(f, "\n  cuts {} entries and changes {} paths", cut.len(), paths.len())?;
+        match kept.len() {
+            0 => f.write_str("\n  keeps nothing")?,
+            1 => f.write_str("\n  keeps what was written up to 1 entry")?,
+            ends => write!(f, "\n  keeps what was written up to {ends} entries, one a chain")?,
+        }
+        let entries = Count(cut.len(), "entry", "entries");
+        let changed = Count(paths.len(), "path", "paths");
+        write!(f, "\n  cuts {entries} and changes {changed}")?;
         for effect in paths.iter().take(MAX_PRINTED) {
             write!(f, "\n    {effect}")?;
         }
@@ -305,7 +306,8 @@ impl fmt::Display for Named<'_> {
         let path = path.as_deref().unwrap_or("a hidden directory");
         match label.as_str() {
             "" => write!(f, "{key:.16} at {path}"),
-            label => write!(f, "{key:.16} ({label}) at {path}"),
+            // Whoever granted chose the text: it is not to pass for lines of the plan.
+            label => write!(f, "{key:.16} ({}) at {path}", label.escape_debug()),
         }
     }
 }

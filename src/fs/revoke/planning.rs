@@ -11,7 +11,7 @@ use crate::fs::grants::{KeyInfo, unlabelled};
 use crate::fs::path::{join, parse};
 use crate::fs::plan::{Dir, Need, Plan, Shows, Slot, Target, Weight};
 use crate::fs::rename::path_of_slot;
-use crate::fs::verbs::is_behind;
+use crate::fs::verbs::all_behind;
 use crate::id::{EntryId, PublicKey};
 use crate::limits::{MAX_CLOSURE, MAX_KEEP};
 use crate::log::{CapNo, Detail, EntryNo, Rank, SlotNo, Value};
@@ -213,7 +213,8 @@ impl Plan<'_> {
             let of_key = |cap: &CapNo| log.key(log.cap_key(*cap)) == reach.who;
             let frozen = reach.below.iter().filter(|cap| !of_key(cap) && was_live(cap));
             let frozen = frozen.filter(|cap| !is_live(cap));
-            let all = (0..before.log().caps()).filter_map(CapNo::from_index);
+            // Entries may have come since the rehearsal: what it does not know is not asked of it.
+            let all = (0..log.caps()).filter_map(CapNo::from_index);
             let left = all.filter(|cap| of_key(cap) && is_live(cap));
             Effect {
                 kept: Vec::new(),
@@ -239,16 +240,19 @@ impl Plan<'_> {
     ) -> Result<(Vec<String>, Vec<String>), RevokeError> {
         let (log, authority, view) = (after.log(), after.authority(), after.view());
         let entries = reach.below.iter().flat_map(|cap| authority.entries_of(*cap));
-        let withheld = entries.filter(|no| authority.is_authorised(**no));
-        let withheld = withheld.filter(|no| !view.is_ready(log, **no)).filter_map(|no| {
-            let slot = log.slot_of(*no)?;
-            let winner = view.winner(slot);
-            let is_past = winner.is_some_and(|winner| is_behind(log, *no, winner));
-            (!is_past).then_some((slot, winner))
-        });
-        let slots: BTreeMap<SlotNo, Option<EntryNo>> = withheld.collect();
+        let mut withheld: BTreeMap<SlotNo, Vec<EntryNo>> = BTreeMap::new();
+        for no in entries.filter(|no| authority.is_authorised(**no) && !view.is_ready(log, **no)) {
+            if let Some(slot) = log.slot_of(*no) {
+                withheld.entry(slot).or_default().push(*no);
+            }
+        }
         let (mut pinned, mut unpinned) = (Vec::new(), Vec::new());
-        for (slot, winner) in slots {
+        for (slot, withheld) in withheld {
+            let winner = view.winner(slot);
+            let past = winner.map_or_else(BTreeSet::new, |winner| all_behind(log, winner));
+            if withheld.iter().all(|no| past.contains(no)) {
+                continue;
+            }
             let path = path_of_slot(after, slot).unwrap_or_else(|| log.slot_name(slot).to_string());
             match self.pin_slot(after, slot, winner) {
                 Ok(()) => pinned.push(path),
@@ -309,10 +313,9 @@ fn ends(replica: &Replica, cap: CapNo) -> Vec<EntryId> {
 
 /// The paths whose slot has another winner afterwards, unless it shows nothing before and after.
 fn paths(before: &Replica, after: &Replica, effects: &Effects) -> Vec<PathEffect> {
-    let log = after.log();
     let slots: BTreeSet<SlotNo> = effects.slots.iter().map(|change| change.slot).collect();
     let shown = |replica: &Replica, slot: SlotNo| {
-        let winner = replica.view().winner(slot);
+        let (log, winner) = (replica.log(), replica.view().winner(slot));
         winner.filter(|no| log.value(*no) != Some(&Value::Tomb)).map(|no| log.id(no))
     };
     let effect = |slot: SlotNo| {

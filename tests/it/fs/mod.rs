@@ -15,6 +15,8 @@ mod local;
 mod network;
 mod opening;
 #[cfg(feature = "quic")]
+mod races;
+#[cfg(feature = "quic")]
 mod rename;
 #[cfg(feature = "quic")]
 mod revoke;

@@ -144,6 +144,32 @@ fn of_two_moves_of_a_directory_one_counts_and_the_other_can_be_chosen() {
 }
 
 #[test]
+fn directories_moved_into_each_other_are_brought_back() {
+    // rule: TREE-4
+    let team = team();
+    let [founder, one, two] = &team;
+    founder.write("/team/a/f", "in a").unwrap();
+    founder.write("/team/b/g", "in b").unwrap();
+    exchange(&team);
+    one.rename("/team/a", "/team/b/a").unwrap();
+    two.rename("/team/b", "/team/a/b").unwrap();
+    exchange(&team);
+    for fs in &team {
+        assert!(fs.read_dir("/team").unwrap().is_empty());
+        let mut lost: Vec<_> = fs.lost_and_found().into_iter().map(|dir| dir.made_at).collect();
+        lost.sort();
+        assert_eq!(lost, ["/team/a", "/team/b"]);
+    }
+    two.revive("/team/a").unwrap();
+    exchange(&team);
+    for fs in &team {
+        assert!(fs.lost_and_found().is_empty());
+        assert_eq!(fs.read("/team/a/f").unwrap(), "in a");
+        assert_eq!(fs.read("/team/a/b/g").unwrap(), "in b");
+    }
+}
+
+#[test]
 fn permissions_do_not_move() {
     // rule: CLIENT-4
     // rule: TREE-5

@@ -117,7 +117,7 @@ fn a_plan_says_what_it_would_cut_and_a_purge_can_be_adopted() {
     let dir = founder.metadata("/team/notes").unwrap().version().unwrap();
     let text = format!(
         "revoking {:.16} at /team\n  \
-         keeps what was written up to 0 entries\n  \
+         keeps nothing\n  \
          cuts 4 entries and changes 3 paths\n    \
          /team/notes: {dir:.8} goes\n    \
          /team/notes/a: {notes:.8} goes\n    \
@@ -144,6 +144,61 @@ fn a_plan_says_what_it_would_cut_and_a_purge_can_be_adopted() {
         assert_eq!(fs.versions("/team/shared").unwrap()[0].author, founder.author());
     }
     assert!(founder.adopt("/", one.author()).unwrap().is_empty(), "there is nothing more to adopt");
+}
+
+#[test]
+fn what_several_keys_made_together_is_adopted_as_it_was() {
+    // rule: CLIENT-3
+    let founder = Fs::in_memory().unwrap();
+    let (chief, clerk) = (join(&founder), join(&founder));
+    founder.create_dir_all("/office").unwrap();
+    founder.grant_with("/office", chief.author(), Rights::All, "chief").unwrap();
+    let all = [founder, chief, clerk];
+    let [founder, chief, clerk] = &all;
+    exchange(&all);
+    chief.grant("/office", clerk.author()).unwrap();
+    exchange(&all);
+    // Each goes on from the other, and works in a directory of the other.
+    for n in 0..4 {
+        chief.write(format!("/office/{n}"), "a draft").unwrap();
+        chief.create_dir_all(format!("/office/dir{n}")).unwrap();
+    }
+    exchange(&all);
+    for n in 0..4 {
+        clerk.write(format!("/office/{n}"), "the text").unwrap();
+        clerk.write(format!("/office/dir{n}/f"), "the clerk's").unwrap();
+    }
+    exchange(&all);
+    let paths = |fs: &Fs| -> Vec<(String, Option<bytes::Bytes>)> {
+        let entries = fs.walk("/office").unwrap();
+        entries.map(|entry| (entry.path().to_owned(), fs.read(entry.path()).ok())).collect()
+    };
+    let before = paths(founder);
+
+    let plan = founder.revoke_plan("/office", chief.author(), Keep::Nothing).unwrap();
+    plan.apply().unwrap();
+    assert!(paths(founder).is_empty());
+    let adopted = plan.adopt().unwrap();
+    assert_eq!(adopted.len(), 12, "each path once: {adopted:?}");
+    assert_eq!(paths(founder), before);
+    assert!(founder.conflicts("/").unwrap().is_empty(), "nobody disagrees with themselves");
+}
+
+#[test]
+fn a_label_does_not_pass_for_lines_of_a_plan() {
+    // rule: NAME-2
+    let founder = &Fs::in_memory().unwrap();
+    let chief = join(founder);
+    founder.grant_with("/", chief.author(), Rights::All, "chief").unwrap();
+    send(founder, &chief);
+    let other = SecretKey::from_seed([9; 32]).public();
+    chief.grant_with("/", other, Rights::Write, "x\n  cuts nothing\u{1b}[2K").unwrap();
+    send(&chief, founder);
+    let plan = founder.revoke_plan("/", chief.author(), Keep::Seen).unwrap();
+    let text = plan.to_string();
+    let line = format!("\n  freezes {other:.16} (x\\n  cuts nothing\\u{{1b}}[2K) at /; it can be");
+    assert!(text.contains(&line), "{text}");
+    assert!(text.contains("\n  keeps what was written up to 1 entry\n"), "{text}");
 }
 
 #[test]
@@ -303,7 +358,7 @@ fn a_revoke_that_would_do_nothing_is_refused() {
     founder.revoke("/team", one.author()).unwrap();
     let refused = founder.revoke("/team", one.author()).unwrap_err();
     let words = format!(
-        "/team: key {:.16} is revoked there already, and nothing more would be cut; nothing was \
+        "/team: key {:.16} is revoked there already, and this would change nothing; nothing was \
          written",
         one.author()
     );

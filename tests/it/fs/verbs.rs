@@ -57,7 +57,8 @@ fn a_conditional_write_says_what_is_there_instead() {
     let refused = fs.write_if("/f", second, "3").unwrap_err();
     assert_eq!(refused.to_string(), "/f: is gone by now; nothing was written");
     fs.write_if("/f", Expected::Absent, "3").unwrap();
-    assert!(matches!(fs.write_if("/none/f", first, ""), Err(WriteError::NotFound { .. })));
+    let gone = fs.write_if("/none/f", first, "").unwrap_err();
+    assert_eq!(gone, WriteError::Changed { path: "/none/f".into(), version: None });
 
     let mut batch = fs.batch();
     batch.write("/g", "changed").unwrap();
