@@ -352,7 +352,7 @@ impl fmt::Display for WriteError {
             }
             WriteError::Path(error) => error.fmt(f),
             WriteError::Denied { path, key } => {
-                write!(f, "{path}: key {key:.16} has no permission to write here")
+                write!(f, "{path}: key {key:.16} has no permission for this here")
             }
             WriteError::NotSynced => f.write_str(
                 "this replica has not heard from a peer yet and has nothing to write on; connect it",

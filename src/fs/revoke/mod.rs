@@ -31,7 +31,8 @@ pub enum Keep {
     UpTo(Vec<EntryId>),
 }
 
-/// A path that a revoke changes.
+/// A path that a revoke changes. If it shows the same version before and after, the directory that
+/// this names comes here or goes elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathEffect {
@@ -39,7 +40,8 @@ pub struct PathEffect {
     pub path: String,
     /// The version that it shows now, if anything.
     pub before: Option<EntryId>,
-    /// The version that it would show, if anything.
+    /// The version that it would show, if anything; a name of a directory that is nowhere shows
+    /// nothing.
     pub after: Option<EntryId>,
 }
 
@@ -289,6 +291,9 @@ impl fmt::Display for PathEffect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.path)?;
         match (&self.before, &self.after) {
+            (Some(before), Some(after)) if before == after => {
+                write!(f, "{before:.8} stays, its directory moves")
+            }
             (Some(before), Some(after)) => write!(f, "{before:.8} becomes {after:.8}"),
             (Some(before), None) => write!(f, "{before:.8} goes"),
             (None, Some(after)) => write!(f, "{after:.8} comes back"),

@@ -14,8 +14,9 @@ use crate::fs::rename::path_of_slot;
 use crate::fs::verbs::all_behind;
 use crate::id::{EntryId, PublicKey};
 use crate::limits::{MAX_CLOSURE, MAX_KEEP};
-use crate::log::{CapNo, Detail, EntryNo, Rank, SlotNo, Value};
+use crate::log::{CapNo, Detail, DirNo, EntryNo, Rank, SlotNo, Value};
 use crate::node::{Effects, Replica};
+use crate::view::NodeKind;
 
 /// What a revoke would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ struct Reach {
     cap: CapNo,
     /// The key's capabilities there that the revoke outranks.
     hit: Vec<CapNo>,
-    /// These, and what was granted under them.
+    /// These, and what was granted under them, ascending.
     below: Vec<CapNo>,
 }
 
@@ -147,7 +148,8 @@ impl Plan<'_> {
             heads.sort_unstable();
             heads.dedup();
             let is_theirs = |head: &&EntryId| {
-                log.number(head).is_some_and(|no| reach.below.contains(&log.cap_of(no)))
+                log.number(head)
+                    .is_some_and(|no| reach.below.binary_search(&log.cap_of(no)).is_ok())
             };
             match heads.iter().find(|head| !is_theirs(head)) {
                 Some(entry) => Err(RevokeError::NotOfKey { key: reach.who, entry: *entry }),
@@ -289,7 +291,7 @@ impl Plan<'_> {
     }
 }
 
-/// These capabilities and what was granted under them.
+/// These capabilities and what was granted under them, ascending.
 fn delegation(replica: &Replica, of: Vec<CapNo>) -> Vec<CapNo> {
     let mut found: BTreeSet<CapNo> = BTreeSet::new();
     let mut open = of;
@@ -311,19 +313,45 @@ fn ends(replica: &Replica, cap: CapNo) -> Vec<EntryId> {
     counts.filter(|no| !followed.contains(no)).map(|no| log.id(*no)).collect()
 }
 
-/// The paths whose slot has another winner afterwards, unless it shows nothing before and after.
+/// The paths that show something else afterwards.
+// rule: TREE-2
 fn paths(before: &Replica, after: &Replica, effects: &Effects) -> Vec<PathEffect> {
-    let slots: BTreeSet<SlotNo> = effects.slots.iter().map(|change| change.slot).collect();
-    let shown = |replica: &Replica, slot: SlotNo| {
-        let (log, winner) = (replica.log(), replica.view().winner(slot));
-        winner.filter(|no| log.value(*no) != Some(&Value::Tomb)).map(|no| log.id(no))
-    };
+    let mut slots: BTreeSet<SlotNo> = effects.slots.iter().map(|change| change.slot).collect();
+    // A directory also moves, or has no place any more, if a move of it is cut that was confirmed
+    // since: all winners stay.
+    for dir in (0..after.log().dirs()).filter_map(DirNo::from_index) {
+        let place =
+            |replica: &Replica| replica.view().place(replica.log(), replica.authority(), dir);
+        let (place_before, place_after) = (place(before), place(after));
+        if place_before != place_after {
+            slots.extend([place_before, place_after].into_iter().flatten());
+        }
+    }
+    // Entries may have come since the rehearsal, which knows nothing of their slots.
+    slots.retain(|slot| slot.index() < after.log().slots());
     let effect = |slot: SlotNo| {
         let path = path_of_slot(before, slot).or_else(|| path_of_slot(after, slot))?;
         let (before, after) = (shown(before, slot), shown(after, slot));
-        (before != after).then_some(PathEffect { path, before, after })
+        let id = |shown: Option<(EntryId, bool)>| shown.map(|(id, _)| id);
+        (before != after).then_some(PathEffect { path, before: id(before), after: id(after) })
     };
     let mut paths: Vec<PathEffect> = slots.into_iter().filter_map(effect).collect();
     paths.sort_by(|a, b| a.path.cmp(&b.path));
     paths
+}
+
+/// The version that a slot shows, and whether it is a directory. A name of a directory that has no
+/// place shows nothing.
+fn shown(replica: &Replica, slot: SlotNo) -> Option<(EntryId, bool)> {
+    let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
+    let node = view.node(log, authority, slot)?;
+    let is_dir = match node.kind {
+        NodeKind::Dir(_) => true,
+        NodeKind::Alias(dir) => {
+            view.place(log, authority, dir)?;
+            false
+        }
+        NodeKind::File { .. } | NodeKind::Symlink(_) => false,
+    };
+    Some((log.id(node.winner?), is_dir))
 }

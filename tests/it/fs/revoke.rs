@@ -202,6 +202,26 @@ fn a_label_does_not_pass_for_lines_of_a_plan() {
 }
 
 #[test]
+fn a_plan_tells_of_a_directory_whose_confirmed_move_is_cut() {
+    // rule: TREE-2
+    let team = team();
+    let [founder, one, _] = &team;
+    founder.write("/team/a/f", "in a").unwrap();
+    exchange(&team);
+    one.rename("/team/a", "/team/b").unwrap();
+    exchange(&team);
+    let confirmed = founder.ack("/team/b").unwrap();
+    founder.ack("/team/a").unwrap();
+    let plan = founder.revoke_plan("/team", one.author(), Keep::Nothing).unwrap();
+    let effects: Vec<_> = plan.paths().iter().map(|effect| effect.to_string()).collect();
+    assert_eq!(effects, [format!("/team/b: {confirmed:.8} goes")]);
+    plan.apply().unwrap();
+    assert!(!founder.metadata("/team/b").unwrap().is_dir());
+    founder.revive("/team/a").unwrap();
+    assert_eq!(founder.read("/team/a/f").unwrap(), "in a");
+}
+
+#[test]
 fn a_revoke_is_narrowed_by_another_and_widened_by_an_amendment() {
     // rule: CLIENT-5
     // rule: REVOKE-1
