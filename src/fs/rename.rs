@@ -22,7 +22,9 @@ impl Fs {
     /// Makes the directories above the new path. Gives the version that the new path is at.
     ///
     /// A directory stays itself: what others write into it meanwhile, under its old path, shows at
-    /// the new one. A file that somebody else writes meanwhile shows at both.
+    /// the new one. A file that somebody else writes meanwhile shows at both, unless the one who
+    /// moved it has the better rank: then what was written is a [conflict](Self::conflicts) under
+    /// the old name.
     ///
     /// # Errors
     ///

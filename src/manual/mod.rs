@@ -4,6 +4,8 @@
 //! tested with the code that it describes.
 //!
 //! - [`guide`]: for those who use it. From opening to serving, with what to do about errors.
+//! - [`administration`]: for those who appoint people and take rights away: who wins and why, what a
+//!   revoke keeps, what a rename does to permissions, how to get something back.
 //! - [`rules`]: the law. Every rule has a name, which code and tests cite.
 //! - [`architecture`]: the rings, what each of them must not do, how a write and a synchronisation
 //!   pass through them, and what lies on the disk.
@@ -31,6 +33,26 @@ pub mod architecture {}
     doc = "\nThis chapter is part of builds with the features `redb` and `quic`."
 )]
 pub mod guide {}
+
+/// Who wins and why, what a revoke keeps, and how to get something back.
+///
+#[cfg_attr(
+    all(feature = "redb", feature = "quic"),
+    doc = include_str!("administration/winning.md"),
+    doc = "",
+    doc = include_str!("img/fork.svg"),
+    doc = "",
+    doc = include_str!("administration/revoking.md"),
+    doc = "",
+    doc = include_str!("img/revoke.svg"),
+    doc = "",
+    doc = include_str!("administration/recovering.md")
+)]
+#[cfg_attr(
+    not(all(feature = "redb", feature = "quic")),
+    doc = "\nThis chapter is part of builds with the features `redb` and `quic`."
+)]
+pub mod administration {}
 
 #[doc = include_str!("policies.md")]
 pub mod policies {}

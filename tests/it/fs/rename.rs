@@ -144,6 +144,28 @@ fn of_two_moves_of_a_directory_one_counts_and_the_other_can_be_chosen() {
 }
 
 #[test]
+fn an_edit_loses_against_a_move_by_somebody_of_better_rank_and_is_listed() {
+    // rule: FORK-4
+    // rule: VIEW-3
+    let team = team();
+    let [founder, one, _] = &team;
+    founder.write("/team/f", "1").unwrap();
+    exchange(&team);
+    founder.rename("/team/f", "/team/g").unwrap();
+    let edit = one.write("/team/f", "2").unwrap();
+    exchange(&team);
+    for fs in &team {
+        assert_eq!(fs.read("/team/g").unwrap(), "1");
+        assert!(!fs.exists("/team/f"));
+        let conflicts = fs.conflicts("/").unwrap();
+        assert_eq!((&*conflicts[0].path, conflicts[0].losers[0].version.id), ("/team/f", edit));
+    }
+    one.revert("/team/f", edit).unwrap();
+    exchange(&team);
+    assert_eq!(founder.read("/team/f").unwrap(), "2");
+}
+
+#[test]
 fn directories_moved_into_each_other_are_brought_back() {
     // rule: TREE-4
     let team = team();
