@@ -11,6 +11,7 @@ use crate::fs::engine::Engine;
 use crate::fs::error::{ReadError, WriteError};
 use crate::fs::path::{join, parse};
 use crate::fs::plan::{Dir, Need, Plan, Weight};
+use crate::fs::shown::Shown;
 use crate::id::{EntryId, PublicKey};
 use crate::limits::{MAX_AFTER, MAX_AMEND, MAX_CLOSURE};
 use crate::log::{CapNo, Detail, DirNo, EntryNo, Rank};
@@ -237,17 +238,45 @@ impl Plan<'_> {
     ) -> Result<EntryId, WriteError> {
         let names = parse(path)?;
         let dir = self.walk_to(&names, false)?;
+        self.grant_in(&names, dir, who, rights, label)
+    }
+
+    /// The same capability as one that does not count any more, from this author. It is for the same
+    /// directory, wherever that is by now.
+    pub(super) fn grant_again(&mut self, info: &KeyInfo) -> Result<EntryId, WriteError> {
+        let not_found = || WriteError::NotFound { path: info.path.clone().unwrap_or_default() };
+        let (dir, names) = self
+            .engine
+            .read(|node| {
+                let shown = Shown::now(node.replica());
+                let dir = shown.log.dir_of(shown.log.number(&info.grant)?)?;
+                let now = shown.view.path_of_dir(shown.log, shown.authority, dir);
+                Some((dir, now.unwrap_or_else(|| shown.dir_made_at(dir))))
+            })
+            .ok_or_else(not_found)?;
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        self.grant_in(&names, self.logged(dir), info.key, info.rights, &info.label)
+    }
+
+    fn grant_in(
+        &mut self,
+        names: &[&str],
+        dir: Dir,
+        who: PublicKey,
+        rights: Rights,
+        label: &str,
+    ) -> Result<EntryId, WriteError> {
         let need = |weight| Need { right: Rights::Grant, gives: Some(rights), weight };
         let capability = |plan: &Self, weight| {
-            plan.capability(dir.logged, need(weight)).ok_or_else(|| plan.denied(&names))
+            plan.capability(dir.logged, need(weight)).ok_or_else(|| plan.denied(names))
         };
         let mut cap = capability(self, Weight::Narrowest)?;
         let mut after = Vec::new();
         if !self.against(dir, who, cap).is_empty() {
             // Letting somebody in again overrules.
             cap = capability(self, Weight::Best)?;
-            let standing = self.set_aside(&names, dir, who, cap)?;
-            after = self.join_revokes(&names, who, standing)?;
+            let standing = self.set_aside(names, dir, who, cap)?;
+            after = self.join_revokes(names, who, standing)?;
             after.sort_unstable();
         }
         self.sign(dir.id, label.into(), Vec::new(), cap, Payload::Grant { who, rights, after })

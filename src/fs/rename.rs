@@ -1,6 +1,5 @@
 //! Other places and further names for what is there.
 
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -12,7 +11,7 @@ use crate::fs::path::{join, parse};
 use crate::fs::plan::{Plan, Shows, Target, Weight, base};
 use crate::id::{DirId, EntryId};
 use crate::limits::MAX_DEPTH;
-use crate::log::{CapNo, DirNo, SlotNo, Value};
+use crate::log::{CapNo, DirNo, Value};
 use crate::node::Replica;
 use crate::view::NodeKind;
 
@@ -292,12 +291,4 @@ fn boundary(replica: &Replica, from: DirNo, to: DirNo) -> Vec<Boundary> {
             grant: log.id(log.cap_entry(cap)),
         });
     crossed.collect()
-}
-
-/// The path of a slot, if its directory has one.
-pub(super) fn path_of_slot(replica: &Replica, slot: SlotNo) -> Option<String> {
-    let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
-    let mut names = view.path_of_dir(log, authority, log.slot_dir(slot))?;
-    names.push(log.slot_name(slot).clone());
-    Some(join(&names))
 }

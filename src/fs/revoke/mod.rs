@@ -236,16 +236,13 @@ impl RevokePlan {
     }
 
     /// Grants the frozen delegates again, after it was applied, what they had: from now on by this
-    /// author. Gives the grants.
+    /// author, and for the same directories, wherever these are shown by now. Gives the grants.
     ///
     /// # Errors
     ///
     /// As for [`Fs::grant_with`]; nothing was written, unless the store failed.
     pub fn regrant(&self) -> Result<Vec<EntryId>, WriteError> {
-        let shown = self.frozen.iter().filter_map(|info| Some((info.path.as_deref()?, info)));
-        self.fs.plan(|plan| {
-            shown.map(|(path, info)| plan.grant(path, info.key, info.rights, &info.label)).collect()
-        })
+        self.fs.plan(|plan| self.frozen.iter().map(|info| plan.grant_again(info)).collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a revoke has to say, and what would come of it.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Keep, PathEffect, RevokeError};
@@ -10,7 +10,7 @@ use crate::fs::error::WriteError;
 use crate::fs::grants::{KeyInfo, unlabelled};
 use crate::fs::path::{join, parse};
 use crate::fs::plan::{Dir, Need, Plan, Shows, Slot, Target, Weight};
-use crate::fs::rename::path_of_slot;
+use crate::fs::shown::Shown;
 use crate::fs::verbs::all_behind;
 use crate::id::{EntryId, PublicKey};
 use crate::limits::{MAX_CLOSURE, MAX_KEEP};
@@ -255,7 +255,7 @@ impl Plan<'_> {
             if withheld.iter().all(|no| past.contains(no)) {
                 continue;
             }
-            let path = path_of_slot(after, slot).unwrap_or_else(|| log.slot_name(slot).to_string());
+            let path = Shown::now(after).path_of_slot(slot);
             match self.pin_slot(after, slot, winner) {
                 Ok(()) => pinned.push(path),
                 Err(WriteError::Denied { .. }) => unpinned.push(path),
@@ -330,7 +330,8 @@ fn paths(before: &Replica, after: &Replica, effects: &Effects) -> Vec<PathEffect
     // Entries may have come since the rehearsal, which knows nothing of their slots.
     slots.retain(|slot| slot.index() < after.log().slots());
     let effect = |slot: SlotNo| {
-        let path = path_of_slot(before, slot).or_else(|| path_of_slot(after, slot))?;
+        let names = |replica| Shown::now(replica).names_of(slot);
+        let path = join(&names(before).or_else(|| names(after))?);
         let (before, after) = (shown(before, slot), shown(after, slot));
         let id = |shown: Option<(EntryId, bool)>| shown.map(|(id, _)| id);
         (before != after).then_some(PathEffect { path, before: id(before), after: id(after) })

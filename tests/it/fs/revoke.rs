@@ -185,6 +185,35 @@ fn what_several_keys_made_together_is_adopted_as_it_was() {
 }
 
 #[test]
+fn delegates_are_let_in_again_where_they_were_whatever_has_the_name_now() {
+    // rule: CLIENT-5
+    // rule: TREE-5
+    let founder = Fs::in_memory().unwrap();
+    let (chief, clerk) = (join(&founder), join(&founder));
+    founder.create_dir_all("/office").unwrap();
+    founder.grant_with("/office", chief.author(), Rights::All, "chief").unwrap();
+    let all = [founder, chief, clerk];
+    let [founder, chief, clerk] = &all;
+    exchange(&all);
+    chief.create_dir_all("/office/desk").unwrap();
+    chief.grant_with("/office/desk", clerk.author(), Rights::Write, "clerk").unwrap();
+    exchange(&all);
+
+    let plan = founder.revoke_plan("/office", chief.author(), Keep::Nothing).unwrap();
+    plan.apply().unwrap();
+    plan.regrant().unwrap();
+    assert!(!founder.exists("/office/desk"), "it was the chief's");
+    plan.adopt().unwrap();
+    founder.rename("/office/desk", "/office/attic").unwrap();
+    founder.create_dir_all("/office/desk").unwrap();
+    plan.regrant().unwrap();
+    exchange(&all);
+    clerk.write("/office/attic/f", "where the clerk was").unwrap();
+    let elsewhere = clerk.write("/office/desk/f", "");
+    assert!(matches!(elsewhere, Err(WriteError::Denied { .. })), "{elsewhere:?}");
+}
+
+#[test]
 fn a_label_does_not_pass_for_lines_of_a_plan() {
     // rule: NAME-2
     let founder = &Fs::in_memory().unwrap();
