@@ -7,10 +7,13 @@
 //! The first replica founds a hierarchy and imports DIR (default `/etc`). A second and a third join
 //! by ticket over loopback QUIC: they share no memory, only sockets and directories of their own.
 //! The second is granted a subtree; then, disconnected, both write the same path, and the third,
-//! whom nobody granted anything, tries to. Connected again, all three are compared with DIR file
-//! by file. Any difference makes the exit code non-zero.
+//! whom nobody granted anything, tries to. Connected again, the first renames what the second edits,
+//! takes a version back, and at last revokes the second. In the end all three are compared with DIR
+//! file by file. Any difference makes the exit code non-zero.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to a person")]
 
+#[path = "community/administer.rs"]
+mod administer;
 #[path = "community/check.rs"]
 mod check;
 #[path = "community/import.rs"]
@@ -150,6 +153,7 @@ async fn run(options: &Options) -> Result<usize, Error> {
     let stranger = write_apart(&mut replicas, &mut table).await?;
     let mut differences = usize::from(!stranger);
     differences += reunite(&mut replicas, &mut table).await?;
+    differences += administer::administer(&mut replicas, &mut table).await?;
     if options.sabotage {
         replicas.iter_mut().for_each(Replica::count);
         replicas = sabotage::damage_last(replicas, &options.source).await?;
@@ -244,9 +248,8 @@ async fn write_apart(replicas: &mut [Replica], table: &mut Table) -> Result<bool
     Ok(kept_out)
 }
 
-/// Connected again, all must agree on the contested path, for the same reason.
-async fn reunite(replicas: &mut [Replica], table: &mut Table) -> Result<usize, Error> {
-    let start = Instant::now();
+/// Connects all, as after a disconnection, and waits until everything is everywhere.
+async fn connect_again(replicas: &mut [Replica]) -> Result<(), Error> {
     // Addresses have changed: whoever joined is told the new one.
     let [ana, others @ ..] = replicas else { return Err("three replicas are expected".into()) };
     ana.connect().await?;
@@ -262,6 +265,13 @@ async fn reunite(replicas: &mut [Replica], table: &mut Table) -> Result<usize, E
             settle(replica).await?;
         }
     }
+    Ok(())
+}
+
+/// Connected again, all must agree on the contested path, for the same reason.
+async fn reunite(replicas: &mut [Replica], table: &mut Table) -> Result<usize, Error> {
+    let start = Instant::now();
+    connect_again(replicas).await?;
     table.reunited(start.elapsed());
     let explanation = replicas[0].fs.explain(CONTESTED)?;
     println!("{explanation}");

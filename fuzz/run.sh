@@ -7,7 +7,7 @@
 # in `logs/`. Fails if any target found something, after all have run.
 #
 # Debug assertions are on. The address sanitizer is not: the crate forbids unsafe code, and without
-# it twice as much is tried. SANITIZER=address turns it on.
+# it several times as much is tried. SANITIZER=address turns it on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +20,9 @@ fi
 sanitizer="${SANITIZER:-none}"
 mkdir -p fuzz/logs
 # What does not compile is no finding.
-cargo +nightly fuzz build --sanitizer "$sanitizer"
+for target in "${targets[@]}"; do
+    cargo +nightly fuzz build --sanitizer "$sanitizer" "$target"
+done
 
 # The last number that a log has after a word.
 last() { { grep -oE "$1: *[0-9]+" "$2" || echo 0; } | grep -oE '[0-9]+$' | tail -1; }

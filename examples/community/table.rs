@@ -49,6 +49,10 @@ impl Table {
         }
     }
 
+    pub(crate) fn administered(&mut self, what: &str, outcome: &str) {
+        self.row(what, outcome);
+    }
+
     pub(crate) fn compared(&mut self, name: &str, compared: &Compared) {
         let Compared { files, dirs, symlinks, differences } = compared;
         let verdict = match differences.len() {

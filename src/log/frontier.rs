@@ -1,5 +1,6 @@
 //! Frontiers: a few entries that stand for everything they were built on.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
@@ -8,7 +9,7 @@ use data_encoding::BASE32_NOPAD;
 
 use crate::id::{EntryId, VersionId};
 use crate::limits::MAX_HEADS;
-use crate::log::number::EntryNo;
+use crate::log::number::{DirNo, EntryNo};
 use crate::log::{Detail, Log};
 
 /// The context in which the ids of a frontier are hashed.
@@ -207,6 +208,9 @@ impl Log {
     /// The entries that a frontier and the genesis reach through hard references, in the order of
     /// admission. Linear in the log.
     ///
+    /// An entry does not reach the definers of its directory. If nothing else does, it is left out
+    /// with all that refers to it: a log of the others alone would not admit it.
+    ///
     /// # Errors
     ///
     /// Entries of the frontier are not in the log. Whatever those that are refer to is.
@@ -232,8 +236,39 @@ impl Log {
                 self.hard_references(no).for_each(|named| is_reached[named.index()] = true);
             }
         }
+        Ok(self.admitted_among(&is_reached))
+    }
+
+    /// The entries that a log of these alone would admit, in order. Each has all its hard
+    /// references among them, but maybe no definer of its directory, or only one that comes later.
+    // rule: ADMIT-2
+    fn admitted_among(&self, is_among: &[bool]) -> Vec<EntryNo> {
+        let mut is_admitted = alloc::vec![false; self.len()];
+        let mut is_defined = alloc::vec![false; self.dirs()];
+        // What waits for an entry, and what waits for a directory.
+        let mut for_entry: BTreeMap<EntryNo, Vec<EntryNo>> = BTreeMap::new();
+        let mut for_dir: BTreeMap<DirNo, Vec<EntryNo>> = BTreeMap::new();
         let all = (0..self.len()).filter_map(EntryNo::from_index);
-        Ok(all.filter(|no| is_reached[no.index()]).collect())
+        for no in all.clone().filter(|no| is_among[no.index()]) {
+            let mut open = Vec::from([no]);
+            while let Some(no) = open.pop() {
+                let missing = self.hard_references(no).find(|named| !is_admitted[named.index()]);
+                let dir = self.dir_of(no).filter(|dir| !is_defined[dir.index()]);
+                match (missing, dir) {
+                    (Some(named), _) => for_entry.entry(named).or_default().push(no),
+                    (None, Some(dir)) => for_dir.entry(dir).or_default().push(no),
+                    (None, None) => {
+                        is_admitted[no.index()] = true;
+                        open.extend(for_entry.remove(&no).into_iter().flatten());
+                        if let Some(dir) = self.defined_dir(no) {
+                            is_defined[dir.index()] = true;
+                            open.extend(for_dir.remove(&dir).into_iter().flatten());
+                        }
+                    }
+                }
+            }
+        }
+        all.filter(|no| is_admitted[no.index()]).collect()
     }
 }
 

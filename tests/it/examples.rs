@@ -46,6 +46,16 @@ fn the_community_ends_equal() {
     assert!(out.contains("skipped           1"), "the socket is counted: {out}");
     assert!(out.contains("the winner's capability has the better rank (FORK-4)"), "{out}");
     assert!(out.contains("rejected by rule ADMIT-3"), "{out}");
+    for told in [
+        "drafts to letters: the edit made meanwhile went along",
+        "readme to about: the edit lost to the move, and was taken over",
+        "/users/ben/status by a further version, a revert",
+        "does not keep it (REVOKE-1)",
+        "ben: 1 version cut, the rest of his work stays",
+        "his own replica refuses him now",
+    ] {
+        assert!(out.contains(told), "{told}: {out}");
+    }
 }
 
 #[test]

@@ -32,6 +32,29 @@ const EVERY: u64 = 41;
 /// Logs that are checked unless asked otherwise: what an unoptimised build does in a minute.
 const DEFAULT_LOGS: u64 = 15_000;
 
+/// What must have decided something somewhere, if at least the usual number is checked.
+const DECIDING: [&str; 19] = [
+    "ADMIT-4",
+    "ADMIT-9",
+    "ADMIT-10",
+    "AUTH-1.cut",
+    "FORK-2.no_common_branch",
+    "FORK-4.rank",
+    "FORK-4.keys",
+    "FORK-4.kind",
+    "FORK-4.tie",
+    "FORK-4.id",
+    "READY-2.dropped",
+    "READY-2.kept_by_descendant",
+    "REVOKE-1.kept",
+    "REVOKE-2.rank",
+    "REVOKE-2.spared",
+    "REVOKE-3.amended",
+    "REVOKE-3.intersect",
+    "TREE-2.lost",
+    "TREE-3.alias",
+];
+
 /// Takes `of.0` of every `of.1` things, evenly.
 struct Share {
     of: (u64, u64),
@@ -128,12 +151,11 @@ fn exhaustion() {
     );
     println!("what decided: {deciders:?}");
     println!("logs by length, of four only those looked at: {:?}", walk.met);
-    assert!(
-        findings.is_empty(),
-        "{} findings\n{}",
-        findings.len(),
-        findings[..5.min(findings.len())].join("\n")
-    );
+    let shown = findings.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
+    assert!(findings.is_empty(), "{} findings\n{shown}", findings.len());
     assert_eq!(walk.met[..3], LOGS, "logs of up to three entries");
     assert!(*logs >= asked, "fewer logs than asked for");
+    for rule in DECIDING.iter().filter(|_| asked >= DEFAULT_LOGS) {
+        assert!(deciders.contains_key(rule), "{rule} decided nothing");
+    }
 }

@@ -180,7 +180,7 @@ const MUTATIONS: [Mutation; 32] = [
         AUTHORITY,
         [
             "capability.parent.is_none() || self.is_authorised(capability.entry)",
-            "capability.parent.is_none() || !self.authorised.is_empty()",
+            "capability.parent.is_none() || capability.rank.grants > 0",
         ],
         NAMED,
     ),
@@ -280,8 +280,11 @@ const MUTATIONS: [Mutation; 32] = [
 ];
 
 /// What a build of the tests needs.
-const NEEDED: [&str; 7] =
-    ["Cargo.toml", "Cargo.lock", "src", "tests", "examples", "benches", "README.md"];
+const NEEDED: [&str; 8] =
+    ["Cargo.toml", "Cargo.lock", "src", "tests", "examples", "benches", "fuzz", "README.md"];
+
+/// What grows in these and is not needed.
+const LEFT_OUT: [&str; 4] = ["target", "corpus", "artifacts", "logs"];
 
 fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -352,7 +355,7 @@ fn copy(from: &Path, to: &PathBuf) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        if entry.file_name() != "target" {
+        if !LEFT_OUT.iter().any(|name| entry.file_name() == *name) {
             copy(&entry.path(), &to.join(entry.file_name()));
         }
     }
