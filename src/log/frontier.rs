@@ -1,5 +1,6 @@
 //! Frontiers: a few entries that stand for everything they were built on.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
@@ -8,7 +9,7 @@ use data_encoding::BASE32_NOPAD;
 
 use crate::id::{EntryId, VersionId};
 use crate::limits::MAX_HEADS;
-use crate::log::number::EntryNo;
+use crate::log::number::{DirNo, EntryNo};
 use crate::log::{Detail, Log};
 
 /// The context in which the ids of a frontier are hashed.
@@ -205,7 +206,8 @@ impl Log {
     }
 
     /// The entries that a frontier and the genesis reach through hard references, in the order of
-    /// admission. Linear in the log.
+    /// admission; without those that a log of these alone would not admit, as no entry among them
+    /// defines their directory. Linear in the log.
     ///
     /// # Errors
     ///
@@ -233,7 +235,37 @@ impl Log {
             }
         }
         let all = (0..self.len()).filter_map(EntryNo::from_index);
-        Ok(all.filter(|no| is_reached[no.index()]).collect())
+        Ok(self.admitted_alone(all.filter(|no| is_reached[no.index()]).collect()))
+    }
+
+    /// Those of some entries, with all that they refer to among them, that a log of these alone
+    /// would admit. The entry that defines a directory there may be a later one than here.
+    // rule: ADMIT-2
+    fn admitted_alone(&self, entries: Vec<EntryNo>) -> Vec<EntryNo> {
+        let mut is_admitted = alloc::vec![false; self.len()];
+        let mut is_defined = alloc::vec![false; self.dirs()];
+        let mut waiting: BTreeMap<EntryNo, Vec<EntryNo>> = BTreeMap::new();
+        let mut in_dir: BTreeMap<DirNo, Vec<EntryNo>> = BTreeMap::new();
+        let mut open: Vec<EntryNo> = entries.iter().rev().copied().collect();
+        while let Some(no) = open.pop() {
+            if let Some(missing) =
+                self.hard_references(no).find(|named| !is_admitted[named.index()])
+            {
+                waiting.entry(missing).or_default().push(no);
+                continue;
+            }
+            if let Some(dir) = self.dir_of(no).filter(|dir| !is_defined[dir.index()]) {
+                in_dir.entry(dir).or_default().push(no);
+                continue;
+            }
+            is_admitted[no.index()] = true;
+            open.extend(waiting.remove(&no).into_iter().flatten());
+            if let Some(dir) = self.defined_dir(no) {
+                is_defined[dir.index()] = true;
+                open.extend(in_dir.remove(&dir).into_iter().flatten());
+            }
+        }
+        entries.into_iter().filter(|no| is_admitted[no.index()]).collect()
     }
 }
 

@@ -132,6 +132,29 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases(300))]
+
+    /// An entry whose content is missing is said to win if it were here exactly if its arrival
+    /// changes the winner.
+    // rule: VIEW-3
+    #[test]
+    fn what_would_win_does_once_its_content_is_here(world in worlds(60)) {
+        let replay = Replay::of(world.0.genesis, &world.0.entries(), &BTreeSet::new());
+        let replica = &replay.replica;
+        let (log, view, authority) = (replica.log(), replica.view(), replica.authority());
+        for slot in (0..log.slots()).filter_map(SlotNo::from_index) {
+            for no in view.pending(log, authority, slot) {
+                let content = log.content(log.content_of(no).expect("a file"));
+                let mut later = replica.clone();
+                later.complete(content, &mut Effects::default());
+                let wins = later.view().winner(slot) != view.winner(slot);
+                prop_assert_eq!(view.would_win(log, authority, no), wins);
+            }
+        }
+    }
+}
+
 /// The limit of law 7. Ana writes, Bob, her equal, acks; Cat, their equal too, writes at the same
 /// time and is outnumbered. Dan, below them, knows nothing of the ack and merges Ana's version into
 /// Cat's. Now Ana's vote counts for neither branch, Bob and Cat are one against one, and the tie
