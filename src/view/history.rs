@@ -117,7 +117,10 @@ impl View {
     // rule: VIEW-3
     pub fn would_win(&self, log: &Log, authority: &Authority, no: EntryNo) -> bool {
         log.slot_of(no).is_some_and(|slot| {
-            let is_ready = |entry| entry == no || self.is_ready(log, entry);
+            // Others may have the same content; they would be ready too.
+            let content = log.content_of(no);
+            let has_it = |entry| content.is_some() && log.content_of(entry) == content;
+            let is_ready = |entry| has_it(entry) || self.is_ready(log, entry);
             let outcome = fork::decide(log, authority, slot, self.entries(slot), is_ready);
             outcome.winner != self.winner(slot)
         })
