@@ -147,9 +147,7 @@ impl View {
     /// The winner of a slot, who lost against it and by which rule.
     pub fn explain(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Explanation {
         let outcome = self.outcome(log, authority, slot);
-        let losers = outcome.tips().filter_map(|no| {
-            outcome.beaten_at(no).map(|Beaten { decided, by, .. }| Loser { no, decided, by })
-        });
+        let loser = |(no, Beaten { decided, by, .. })| Loser { no, decided, by };
         let entries = self.entries(slot);
         let cut = entries.iter().copied().filter(|no| !authority.is_authorised(*no));
         let incomplete = entries
@@ -158,7 +156,7 @@ impl View {
             .filter(|no| authority.is_authorised(*no) && !outcome.is_live(*no));
         Explanation {
             winner: outcome.winner,
-            losers: losers.collect(),
+            losers: outcome.beaten_tips().into_iter().map(loser).collect(),
             cut: cut.collect(),
             incomplete: incomplete.collect(),
         }
