@@ -1,8 +1,8 @@
 //! Entries made by authors who mean well or not, taken in by a replica in any order: at every step
-//! it must have and show what the slow evaluator says.
+//! it must have and show what the slow evaluator says. So must one that takes them in by batches.
 
 use crate::compare;
-use crate::generate::{World, decode, schedule};
+use crate::generate::{Rng, World, decode, schedule};
 use crate::naive::Deciders;
 use crate::replay::Replay;
 
@@ -19,21 +19,31 @@ pub(crate) fn merge(bytes: &[u8]) -> Deciders {
     let mut operations = decode(operations);
     operations.truncate(MAX_OPERATIONS);
     let world = World::of(&operations);
-    let events = schedule(world.made.len(), u16::from_le_bytes(*seed).into());
-    let mut replay = Replay::new(world.genesis);
+    let seed = u16::from_le_bytes(*seed).into();
+    let events = schedule(world.made.len(), seed);
+    let [mut replay, mut batched] = [Replay::new(world.genesis), Replay::new(world.genesis)];
+    let (mut rng, mut batch) = (Rng(seed), 0);
     for (step, event) in events.iter().enumerate() {
         replay.take(&world, *event);
-        match replay.check() {
-            Ok(state) => {
-                for (rule, times) in state.deciders {
-                    *deciders.entry(rule).or_default() += times;
-                }
+        let state = replay.state();
+        if let Err(what) = compare::same(&replay.replica, &state) {
+            panic!("{what}\nafter {:?}\nof\n{world}", &events[..=step]);
+        }
+        if rng.one_in(6) || step + 1 == events.len() {
+            batched.take_all(&world, &events[batch..=step]);
+            if let Err(what) = compare::same(&batched.replica, &state) {
+                panic!("{what}\nafter the batch {:?}\nof\n{world}", &events[batch..=step]);
             }
-            Err(what) => panic!("{what}\nafter {:?}\nof\n{world}", &events[..=step]),
+            batch = step + 1;
+        }
+        for (rule, times) in state.deciders {
+            *deciders.entry(rule).or_default() += times;
         }
     }
-    if let Err(what) = compare::same(&replay.restored(), &replay.state()) {
-        panic!("restored: {what}\nafter {events:?}\nof\n{world}");
+    for replay in [replay, batched] {
+        if let Err(what) = compare::same(&replay.restored(), &replay.state()) {
+            panic!("restored: {what}\nafter {events:?}\nof\n{world}");
+        }
     }
     deciders
 }

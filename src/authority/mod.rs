@@ -46,7 +46,7 @@ pub struct Authority {
     grants_of: BTreeMap<KeyNo, Vec<CapNo>>,
     /// Revokes by whom they revoke and where.
     revokes_of: BTreeMap<(KeyNo, DirNo), Vec<EntryNo>>,
-    /// Revokes by the heads they keep.
+    /// Revokes by the heads they keep, in order of application, which is that of their numbers.
     keeping: BTreeMap<EntryId, Vec<EntryNo>>,
     /// The revokes in effect against each capability itself (REVOKE-3).
     effective: Vec<Vec<EntryNo>>,
@@ -328,9 +328,10 @@ impl Authority {
     /// If the entry is a head that an effective revoke keeps, what is chain-below it may stay now.
     fn keep_head_arrived(&mut self, log: &Log, head: EntryNo, pass: &mut Pass) {
         let Some(naming) = self.keeping.get(&log.id(head)) else { return };
+        // Any number of revokes may name a head, but a closure is short.
         let is_named = |revoke: &EntryNo| {
             let closure = log.revoke(*revoke).map_or(&[][..], |revoke| &revoke.closure);
-            naming.iter().any(|named| closure.binary_search(named).is_ok())
+            closure.iter().any(|member| naming.binary_search(member).is_ok())
         };
         let in_effect = upwards(log, log.cap_of(head))
             .flat_map(|cap| &self.effective[cap.index()])

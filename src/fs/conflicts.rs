@@ -204,7 +204,8 @@ impl Reading<'_> {
                 let disagreeing: BTreeSet<_> = shown.disagreeing(slot).into_iter().collect();
                 let found = view.explain(log, authority, slot);
                 let winner = found.winner.filter(|_| !disagreeing.is_empty())?;
-                let losers = found.losers.iter().filter(|loser| disagreeing.contains(&loser.no));
+                let disagrees = |no| disagreeing.binary_search(no).is_ok();
+                let losers = found.losers.iter().filter(|loser| disagrees(&loser.no));
                 let losers: Vec<_> = losers
                     .map(|loser| {
                         let sketch = shown.sketch(loser.no, Status::Tip);

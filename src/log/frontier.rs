@@ -206,10 +206,8 @@ impl Log {
     }
 
     /// The entries that a frontier and the genesis reach through hard references, in the order of
-    /// admission. Linear in the log.
-    ///
-    /// An entry does not reach the definers of its directory. If nothing else does, it is left out
-    /// with all that refers to it: a log of the others alone would not admit it.
+    /// admission; without those that a log of these alone would not admit, as no entry among them
+    /// defines their directory. Linear in the log.
     ///
     /// # Errors
     ///
@@ -236,39 +234,38 @@ impl Log {
                 self.hard_references(no).for_each(|named| is_reached[named.index()] = true);
             }
         }
-        Ok(self.admitted_among(&is_reached))
+        let all = (0..self.len()).filter_map(EntryNo::from_index);
+        Ok(self.admitted_alone(all.filter(|no| is_reached[no.index()]).collect()))
     }
 
-    /// The entries that a log of these alone would admit, in order. Each has all its hard
-    /// references among them, but maybe no definer of its directory, or only one that comes later.
+    /// Those of some entries, with all that they refer to among them, that a log of these alone
+    /// would admit. The entry that defines a directory there may be a later one than here.
     // rule: ADMIT-2
-    fn admitted_among(&self, is_among: &[bool]) -> Vec<EntryNo> {
+    fn admitted_alone(&self, entries: Vec<EntryNo>) -> Vec<EntryNo> {
         let mut is_admitted = alloc::vec![false; self.len()];
         let mut is_defined = alloc::vec![false; self.dirs()];
-        // What waits for an entry, and what waits for a directory.
-        let mut for_entry: BTreeMap<EntryNo, Vec<EntryNo>> = BTreeMap::new();
-        let mut for_dir: BTreeMap<DirNo, Vec<EntryNo>> = BTreeMap::new();
-        let all = (0..self.len()).filter_map(EntryNo::from_index);
-        for no in all.clone().filter(|no| is_among[no.index()]) {
-            let mut open = Vec::from([no]);
-            while let Some(no) = open.pop() {
-                let missing = self.hard_references(no).find(|named| !is_admitted[named.index()]);
-                let dir = self.dir_of(no).filter(|dir| !is_defined[dir.index()]);
-                match (missing, dir) {
-                    (Some(named), _) => for_entry.entry(named).or_default().push(no),
-                    (None, Some(dir)) => for_dir.entry(dir).or_default().push(no),
-                    (None, None) => {
-                        is_admitted[no.index()] = true;
-                        open.extend(for_entry.remove(&no).into_iter().flatten());
-                        if let Some(dir) = self.defined_dir(no) {
-                            is_defined[dir.index()] = true;
-                            open.extend(for_dir.remove(&dir).into_iter().flatten());
-                        }
-                    }
-                }
+        let mut waiting: BTreeMap<EntryNo, Vec<EntryNo>> = BTreeMap::new();
+        let mut in_dir: BTreeMap<DirNo, Vec<EntryNo>> = BTreeMap::new();
+        let mut open: Vec<EntryNo> = entries.iter().rev().copied().collect();
+        while let Some(no) = open.pop() {
+            if let Some(missing) =
+                self.hard_references(no).find(|named| !is_admitted[named.index()])
+            {
+                waiting.entry(missing).or_default().push(no);
+                continue;
+            }
+            if let Some(dir) = self.dir_of(no).filter(|dir| !is_defined[dir.index()]) {
+                in_dir.entry(dir).or_default().push(no);
+                continue;
+            }
+            is_admitted[no.index()] = true;
+            open.extend(waiting.remove(&no).into_iter().flatten());
+            if let Some(dir) = self.defined_dir(no) {
+                is_defined[dir.index()] = true;
+                open.extend(in_dir.remove(&dir).into_iter().flatten());
             }
         }
-        all.filter(|no| is_admitted[no.index()]).collect()
+        entries.into_iter().filter(|no| is_admitted[no.index()]).collect()
     }
 }
 

@@ -95,10 +95,30 @@ impl Outcome {
 
     /// Where the branch of an entry was passed over; nothing if it is on the winning line.
     pub fn beaten_at(&self, no: EntryNo) -> Option<Beaten> {
-        let start = self.position(no);
-        core::iter::successors(start, |at| Some(self.parent[*at]).filter(|p| *p < *at))
-            .find_map(|at| self.beaten.iter().find(|lost| lost.branch == self.entries[at]))
-            .copied()
+        self.position(no).and_then(|position| self.passed_over()[position])
+    }
+
+    /// The tips that lost and where their branches were passed over, in order of admission.
+    pub fn beaten_tips(&self) -> Vec<(EntryNo, Beaten)> {
+        let passed_over = self.passed_over();
+        let tips = self.entries.iter().zip(&self.is_tip).zip(passed_over);
+        tips.filter_map(|((no, is_tip), beaten)| Some((*no, beaten.filter(|_| *is_tip)?))).collect()
+    }
+
+    /// Where the branch of each entry was passed over, by position. For all of them at once: a
+    /// search for each would take a long time in a slot of many deep branches.
+    fn passed_over(&self) -> Vec<Option<Beaten>> {
+        let mut passed_over = alloc::vec![None; self.entries.len()];
+        for beaten in &self.beaten {
+            if let Some(position) = self.position(beaten.branch) {
+                passed_over[position] = Some(*beaten);
+            }
+        }
+        // A parent comes before its children.
+        for (position, above) in self.parent.iter().enumerate() {
+            passed_over[position] = passed_over[position].or(passed_over[*above]);
+        }
+        passed_over
     }
 }
 

@@ -117,7 +117,10 @@ impl View {
     // rule: VIEW-3
     pub fn would_win(&self, log: &Log, authority: &Authority, no: EntryNo) -> bool {
         log.slot_of(no).is_some_and(|slot| {
-            let is_ready = |entry| entry == no || self.is_ready(log, entry);
+            // Others may have the same content; they would be ready too.
+            let content = log.content_of(no);
+            let has_it = |entry| content.is_some() && log.content_of(entry) == content;
+            let is_ready = |entry| has_it(entry) || self.is_ready(log, entry);
             let outcome = fork::decide(log, authority, slot, self.entries(slot), is_ready);
             outcome.winner != self.winner(slot)
         })
@@ -144,9 +147,7 @@ impl View {
     /// The winner of a slot, who lost against it and by which rule.
     pub fn explain(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Explanation {
         let outcome = self.outcome(log, authority, slot);
-        let losers = outcome.tips().filter_map(|no| {
-            outcome.beaten_at(no).map(|Beaten { decided, by, .. }| Loser { no, decided, by })
-        });
+        let loser = |(no, Beaten { decided, by, .. })| Loser { no, decided, by };
         let entries = self.entries(slot);
         let cut = entries.iter().copied().filter(|no| !authority.is_authorised(*no));
         let incomplete = entries
@@ -155,7 +156,7 @@ impl View {
             .filter(|no| authority.is_authorised(*no) && !outcome.is_live(*no));
         Explanation {
             winner: outcome.winner,
-            losers: losers.collect(),
+            losers: outcome.beaten_tips().into_iter().map(loser).collect(),
             cut: cut.collect(),
             incomplete: incomplete.collect(),
         }

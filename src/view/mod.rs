@@ -65,7 +65,8 @@ pub struct View {
     /// The entry applied last with a content; the others are linked behind it.
     last_user: Vec<Option<EntryNo>>,
     user_before: Vec<Option<EntryNo>>,
-    /// The slots that have or had more than one branch, in the order in which they forked.
+    /// The slots that have or had more than one branch, in the order in which they forked; those
+    /// from the store in its order.
     forked: Vec<SlotNo>,
     /// Deletions by the link that they name as where something moved to.
     moves: BTreeSet<(EntryNo, EntryNo)>,
@@ -101,7 +102,7 @@ impl View {
         self.slots.get(slot.index()).is_some_and(|state| state.is_forked)
     }
 
-    /// The slots for which [`is_forked`](Self::is_forked) holds, in the order in which they forked.
+    /// The slots for which [`is_forked`](Self::is_forked) holds, in no particular order.
     pub fn forked(&self) -> &[SlotNo] {
         &self.forked
     }

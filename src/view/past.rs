@@ -26,8 +26,8 @@ impl Past {
 }
 
 impl View {
-    /// The view of exactly the entries that a frontier reaches. Costs about as much as taking
-    /// these in once more, and some bytes for each entry of the log.
+    /// The view of exactly the entries that a frontier [reaches](Log::reach). Costs about as much
+    /// as taking these in once more, and some bytes for each entry of the log.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::authority::Authority;
 use crate::entry::Action;
-use crate::log::{ContentNo, DirNo, EntryNo, Log, SlotNo, Value};
+use crate::log::{ContentNo, EntryNo, Log, SlotNo, Value};
 use crate::view::View;
 use crate::view::fork::Outcome;
 
@@ -67,7 +67,7 @@ impl View {
     // rule: GC-2
     pub fn needed_entries(&self, log: &Log, authority: &Authority) -> Vec<bool> {
         let mut needed = alloc::vec![false; log.len()];
-        let mut defined = alloc::vec![false; log.dirs()];
+        let mut definers = definers(log);
         let all = (0..log.len()).filter_map(EntryNo::from_index);
         let mut open: Vec<EntryNo> = all.filter(|no| authority.is_authorised(*no)).collect();
         while let Some(no) = open.pop() {
@@ -77,19 +77,22 @@ impl View {
             open.extend(log.hard_references(no));
             let keep = log.revoke(no).into_iter().flat_map(|revoke| &revoke.keep);
             open.extend(keep.filter_map(|head| log.number(head)));
-            let dir =
-                log.dir_of(no).filter(|dir| !core::mem::replace(&mut defined[dir.index()], true));
-            open.extend(dir.into_iter().flat_map(|dir| self.definers(log, dir)));
+            if let Some(dir) = log.dir_of(no) {
+                // Once for all entries in it.
+                open.append(&mut definers[dir.index()]);
+            }
         }
         needed
     }
+}
 
-    /// The entries that define a directory; none for the root, which the genesis does.
-    fn definers(&self, log: &Log, dir: DirNo) -> Vec<EntryNo> {
-        let mut entries = log.home(dir).map_or_else(Vec::new, |home| self.entries(home));
-        entries.retain(|no| {
-            log.action(*no) == Action::Mkdir && log.value(*no) == Some(&Value::Dir(dir))
-        });
-        entries
+/// The entries that define each directory; none for the root, which the genesis does.
+fn definers(log: &Log) -> Vec<Vec<EntryNo>> {
+    let mut definers = alloc::vec![Vec::new(); log.dirs()];
+    for no in (0..log.len()).filter_map(EntryNo::from_index) {
+        if let (Action::Mkdir, Some(Value::Dir(dir))) = (log.action(no), log.value(no)) {
+            definers[dir.index()].push(no);
+        }
     }
+    definers
 }

@@ -2,19 +2,28 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
+use proptest::test_runner::{FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
 
 use crate::generate::{Operation, WIDTH, World};
 
-/// Cases of each law; `BASEFS_CASES` multiplies by what it is over 100.
+/// Cases of each law: as many as usual, or `BASEFS_CASES` if that is more.
 pub(crate) fn cases(usual: u32) -> ProptestConfig {
-    let percent = std::env::var("BASEFS_CASES").ok().and_then(|cases| cases.parse::<u32>().ok());
+    let asked = std::env::var("BASEFS_CASES").ok().and_then(|cases| cases.parse::<u32>().ok());
     let persistence = FileFailurePersistence::Direct("tests/law/proptest-regressions.txt");
     ProptestConfig {
-        cases: percent.map_or(usual, |cases| cases.max(usual)),
+        cases: asked.map_or(usual, |cases| cases.max(usual)),
         failure_persistence: Some(Box::new(persistence)),
         max_shrink_iters: 20_000,
         ..ProptestConfig::default()
+    }
+}
+
+/// The same logs every time, so that what they reach does not hang on luck; others in long runs.
+pub(crate) fn runner(usual: u32) -> TestRunner {
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    match cases(usual) {
+        config if config.cases == usual => TestRunner::new_with_rng(config, rng),
+        config => TestRunner::new(config),
     }
 }
 

@@ -64,12 +64,35 @@ impl Replay {
         }
     }
 
+    /// The same as one after the other, but entries that follow each other come as a batch.
+    pub(crate) fn take_all(&mut self, world: &World, events: &[Event]) {
+        let is_entry = |event: &Event| matches!(event, Event::Entry(_));
+        for run in events.chunk_by(|a, b| is_entry(a) && is_entry(b)) {
+            let entries = run.iter().filter_map(|event| match event {
+                Event::Entry(position) => Some(world.made[*position].entry.clone()),
+                Event::Complete(_) => None,
+            });
+            let entries: Vec<VerifiedEntry> = entries.collect();
+            if entries.is_empty() {
+                run.iter().for_each(|event| self.take(world, *event));
+                continue;
+            }
+            entries.iter().for_each(|entry| self.hear(entry));
+            self.replica.offer_all(entries, Source::Local, &mut self.effects);
+            self.follow_reports();
+        }
+    }
+
     pub(crate) fn offer(&mut self, entry: &VerifiedEntry) {
+        self.hear(entry);
+        self.replica.offer(entry.clone(), Source::Local, &mut self.effects);
+        self.follow_reports();
+    }
+
+    fn hear(&mut self, entry: &VerifiedEntry) {
         if self.ids.insert(entry.id()) {
             self.told.push(entry.clone());
         }
-        self.replica.offer(entry.clone(), Source::Local, &mut self.effects);
-        self.follow_reports();
     }
 
     pub(crate) fn complete(&mut self, content: &Content) {

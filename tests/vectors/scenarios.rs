@@ -39,8 +39,9 @@ struct Scenario {
     inline: BTreeMap<String, Vec<u8>>,
     present: Vec<String>,
     expected: Json,
+    /// Views of the past.
+    at: Vec<Json>,
     steps: Vec<Json>,
-    past: Vec<Json>,
 }
 
 type SignedEntryOrBytes = Result<basefs::entry::VerifiedEntry, &'static str>;
@@ -82,8 +83,8 @@ impl Scenario {
             inline,
             present: list(&json["present"]).iter().map(|name| text(name).to_owned()).collect(),
             expected: json["expected"].clone(),
+            at: json["at"].as_array().cloned().unwrap_or_default(),
             steps: json["steps"].as_array().cloned().unwrap_or_default(),
-            past: json["at"].as_array().cloned().unwrap_or_default(),
         }
     }
 
@@ -397,7 +398,7 @@ impl<'a> World<'a> {
             }
             let past = view.at(log, &frontier).expect("all here");
             let alone = self.rebuilt(|no| reached.contains(&no), &BTreeSet::new());
-            assert_eq!(alone.replica.log().waiting(), 0, "{name}: past {at} stands alone");
+            assert_eq!(alone.replica.log().waiting(), 0, "{name}: past {at}");
             let shown = self.view_of(past.authority(), past.view());
             assert_eq!(shown, alone.view(), "{name}: past {at}");
             let authorised = reached.iter().filter(|no| past.authority().is_authorised(**no));
@@ -406,22 +407,22 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The moments of the past that the vector lists.
-    fn check_listed_past(&self) {
-        // rule: AT-1
-        let (log, name) = (self.replica.log(), &self.scenario.name);
-        let ids: BTreeMap<&str, EntryId> =
-            self.scenario.labels.iter().map(|(id, label)| (label.as_str(), *id)).collect();
-        for past in &self.scenario.past {
-            let heads = list(&past["frontier"]).iter().map(|label| ids[text(label)]);
-            let frontier = Frontier::new(heads.collect());
-            assert_eq!(frontier.id().to_string(), text(&past["version"]), "{name}: version");
-            let reached = log.reach(&frontier).expect("all here").into_iter();
-            let reached: BTreeSet<String> = reached.map(|no| self.label(no)).collect();
-            assert_eq!(reached, labels_of(&past["closure"]), "{name}: what {frontier} reaches");
-            let then = self.replica.view().at(log, &frontier).expect("all here");
-            let (shown, _) = self.view_of(then.authority(), then.view());
-            assert_eq!(Json::Object(shown), past["view"], "{name}: at {frontier}");
+    /// The moments of the past that the vector describes.
+    // rule: AT-1
+    fn check_described_past(&self) {
+        let (log, view) = (self.replica.log(), self.replica.view());
+        for described in &self.scenario.at {
+            let context = format!("{}: {}", self.scenario.name, described["frontier"]);
+            let names = labels_of(&described["frontier"]);
+            let heads = self.scenario.labels.iter().filter(|(_, label)| names.contains(*label));
+            let frontier = Frontier::new(heads.map(|(id, _)| *id).collect());
+            assert_eq!(frontier.id().to_string(), text(&described["version"]), "{context}");
+            let reached = log.reach(&frontier).expect("all here");
+            let reached: BTreeSet<String> = reached.into_iter().map(|no| self.label(no)).collect();
+            assert_eq!(reached, labels_of(&described["closure"]), "{context}");
+            let past = view.at(log, &frontier).expect("all here");
+            let (shown, _) = self.view_of(past.authority(), past.view());
+            assert_eq!(Json::Object(shown), described["view"], "{context}");
         }
     }
 
@@ -488,7 +489,7 @@ fn run_file(file: &Json, orders: usize, seed: u64) -> (usize, usize) {
     for scenario in &scenarios {
         let world = scenario.run(&scenario.listed(), "listed order");
         world.check_past();
-        world.check_listed_past();
+        world.check_described_past();
         world.check_spare();
         for order in 0..orders {
             let seed = seed.wrapping_add(order as u64) | 1;

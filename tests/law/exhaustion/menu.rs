@@ -1,4 +1,6 @@
-//! Every entry that three keys can write over two names, given what was written before.
+//! Every entry that three keys can write over two names, given what was written before: every
+//! action with every `prev`, capability, chain and set of kept heads. A grant is made in spite of at
+//! most one revoke, a revoke amends at most one, and rights are both or the one to write.
 //!
 //! A log is a set; as a list it would be found once for every order in which it can be written.
 //! The list that counts is the one in which each entry, from where it could first stand, has only

@@ -185,7 +185,7 @@ impl World {
         let is_below = |made: &Made| {
             let cap = self.position(&made.entry.body().cap);
             let cap_dir = cap.map_or(0, |cap| self.cap_dir(cap));
-            made.author == who && self.is_in_lineage(dir, cap_dir)
+            self.is_by_or_below(made, who) && self.is_in_lineage(dir, cap_dir)
         };
         let known = self.known(author).filter(|(_, made)| is_below(made));
         let known: Vec<EntryId> = known.map(|(_, made)| made.entry.id()).collect();
@@ -194,7 +194,8 @@ impl World {
             Keep::Heads => self.heads(&known),
             Keep::AllHeads => {
                 let admitted = self.made.iter().filter(|made| made.refused.is_none());
-                let all = admitted.filter(|made| made.author == who).map(|made| made.entry.id());
+                let all = admitted.filter(|made| self.is_by_or_below(made, who));
+                let all = all.map(|made| made.entry.id());
                 self.heads(&all.collect::<Vec<_>>())
             }
             Keep::One(pick) => picked(&known, pick).into_iter().collect(),
@@ -203,6 +204,15 @@ impl World {
         keep.sort_unstable();
         keep.truncate(limits::MAX_KEEP);
         Payload::Revoke { who: key(who).public(), keep }
+    }
+
+    /// Whether an entry is by an author, or under a grant that comes from theirs.
+    fn is_by_or_below(&self, made: &Made, author: usize) -> bool {
+        let above = |made: &&Made| {
+            let grant = self.position(&made.entry.body().cap).filter(|cap| *cap > 0)?;
+            Some(&self.made[grant])
+        };
+        core::iter::successors(Some(made), above).any(|made| made.author == author)
     }
 
     /// Those of the entries that no other follows in its chain.

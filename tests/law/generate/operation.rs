@@ -118,11 +118,12 @@ pub(crate) enum After {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keep {
     Nothing,
-    /// The heads of all chains of the key that the revoker knows.
+    /// The heads of all chains of the key, and of those it passed its rights on to, that the
+    /// revoker knows.
     Heads,
     /// Heads that the revoker may not even know.
     AllHeads,
-    /// One older entry of the key.
+    /// One older entry of these.
     One(u8),
     /// Some entry that never arrives.
     Missing,

@@ -53,8 +53,9 @@ proptest! {
         prop_assert!(part.admitted.is_subset(&all.admitted));
     }
 
-    /// Law 8: a revoke that outranks no capability of its victim cuts nothing, and one that does
-    /// cuts something only below such a capability or by bringing other revokes down.
+    /// Law 8: a revoke that does not outrank a capability strictly is not in effect against it. One
+    /// that outranks no capability of its victim cuts nothing, and one that does cuts something
+    /// only below such a capability or by bringing other revokes down.
     // rule: REVOKE-2
     #[test]
     fn l08_a_revoke_that_does_not_outrank_has_no_effect(
@@ -71,6 +72,11 @@ proptest! {
         let before = replay.replica.clone();
         replay.offer(revoke);
         let log = replay.replica.log();
+        for cap in caps(&replay) {
+            for effective in replay.replica.authority().effective(cap) {
+                prop_assert!(log.rank(*effective) < log.cap_rank(cap));
+            }
+        }
         let Some(no) = log.number(&revoke.id()).filter(|no| no.index() >= before.log().len())
         else {
             return Ok(());

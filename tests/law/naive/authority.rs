@@ -29,6 +29,9 @@ pub(super) fn authorised(log: &Log<'_>, deciders: &mut Deciders) -> BTreeSet<Ent
                 if !against.is_empty() {
                     count(deciders, "REVOKE-1.kept");
                 }
+                if log.upward(&cap).iter().skip(1).any(|above| !effective[above].is_empty()) {
+                    count(deciders, "REVOKE-1.kept_below");
+                }
             } else {
                 count(deciders, "AUTH-1.cut");
             }

@@ -1,6 +1,6 @@
 //! The rules, evaluated the slow and obvious way.
 //!
-//! Of the crate only the decoder is used here. Everything that the crate keeps up to date with
+//! Of the crate only the decoder and the numbers of the limits are used here. Everything that the crate keeps up to date with
 //! indexes and jump pointers is computed anew for every question: ancestors are sets, chains are
 //! walked, the log is admitted by going over it until nothing more happens.
 
