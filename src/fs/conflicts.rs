@@ -1,6 +1,5 @@
 //! What does not show: versions that lost, wait, were cut, or lost their place in the tree.
 
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -201,7 +200,7 @@ impl Reading<'_> {
         let found = self.look(|shown| {
             let (log, authority, view) = (shown.log, shown.authority, shown.view);
             let conflict = |slot: SlotNo| {
-                let disagreeing: BTreeSet<_> = shown.disagreeing(slot).into_iter().collect();
+                let disagreeing = shown.disagreeing(slot);
                 let found = view.explain(log, authority, slot);
                 let winner = found.winner.filter(|_| !disagreeing.is_empty())?;
                 let disagrees = |no| disagreeing.binary_search(no).is_ok();
