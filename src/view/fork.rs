@@ -208,6 +208,7 @@ pub(super) fn decide(
     let Forest { entries, live, mut parent, .. } = forest;
     // For the reader of the outcome a missing parent is the entry itself.
     let bottom = entries.len();
+    parent.truncate(bottom);
     for (position, above) in parent.iter_mut().enumerate() {
         if *above == bottom {
             *above = position;

@@ -110,6 +110,14 @@ impl Told<'_> {
         let (mut live, mut winners) = (BTreeSet::new(), BTreeMap::new());
         for slot in self.slot_numbers() {
             let outcome = view.outcome(log, authority, slot);
+            let losers: Vec<EntryNo> =
+                outcome.tips().filter(|tip| outcome.winner != Some(*tip)).collect();
+            let beaten = outcome.beaten_tips();
+            assert_eq!(beaten.iter().map(|(no, _)| *no).collect::<Vec<_>>(), losers, "FORK-3");
+            for (tip, at) in beaten {
+                assert_eq!(outcome.beaten_at(tip), Some(at));
+                assert!(outcome.beaten.contains(&at) && outcome.line().any(|no| no == at.by));
+            }
             let entries = view.entries(slot).into_iter().filter(|no| outcome.is_live(*no));
             live.extend(entries.map(|no| self.id(no)));
             winners.insert(self.slot(slot), outcome.winner.map(|no| self.id(no)));
