@@ -78,6 +78,9 @@ pub const MAX_WALK_STEPS: usize = 16_384;
 pub const MAX_HEADS: usize = 16_384;
 /// Versions whose short ids a replica remembers: 40 bytes each.
 pub const MAX_REMEMBERED_VERSIONS: usize = 1_024;
+/// Incomplete versions of one path of which it is found out whether they would win: each costs a
+/// look at the whole slot, and whoever may write there can announce any number.
+pub const MAX_PENDING_TRIED: usize = 64;
 /// Longest file that is written or read whole in memory; larger ones need streaming.
 pub const MAX_FILE: u64 = 1 << 30;
 

@@ -231,10 +231,9 @@ impl Reading<'_> {
     fn pending(self, subtree: &str) -> Result<Vec<IncompleteVersion>, ReadError> {
         let names = parse(subtree)?;
         let found: Vec<_> = self.look(|shown| {
-            let pending = shown
-                .forked_in(&names)
-                .flat_map(|slot| shown.view.pending(shown.log, shown.authority, slot));
-            pending.filter_map(|no| shown.incomplete(no)).collect()
+            let (log, authority, view) = (shown.log, shown.authority, shown.view);
+            let pending = shown.forked_in(&names).map(|slot| view.pending(log, authority, slot));
+            pending.flat_map(|versions| shown.incomplete(&versions)).collect()
         });
         let complete = |incomplete| self.complete_incomplete(incomplete);
         let mut pending = found.into_iter().map(complete).collect::<Result<Vec<_>, _>>()?;

@@ -1,5 +1,6 @@
 //! Why a path shows what it shows: by which rule, in words.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -11,6 +12,7 @@ use crate::fs::path::{Target, join, lost_path};
 use crate::fs::shown::{Reading, Shown};
 use crate::fs::words::bytes;
 use crate::id::{Content, EntryId, PublicKey};
+use crate::limits::MAX_PENDING_TRIED;
 use crate::log::{DirNo, EntryNo, SlotNo, Value};
 use crate::view::{Decided, Node, NodeKind, Status};
 
@@ -60,8 +62,10 @@ pub struct IncompleteVersion {
     pub version: Version,
     /// The content that is not here, or not in full.
     pub content: Content,
-    /// Whether the path would show this version if its content were here.
-    pub would_win: bool,
+    /// Whether the path would show this version if its content were here. Of many incomplete
+    /// versions of one path only the [best ranked](crate::limits::MAX_PENDING_TRIED) are looked
+    /// into; of the others it is not known.
+    pub would_win: Option<bool>,
 }
 
 /// Why a path is not in the tree although something was written there.
@@ -243,7 +247,7 @@ impl IncompleteVersion {
             self.version,
             bytes(size)
         );
-        if self.would_win {
+        if self.would_win == Some(true) {
             text += ", and would show if it were";
         }
         Reason { rule: "READY-2", text }
@@ -326,7 +330,7 @@ pub(super) struct CutSketch {
 pub(super) struct IncompleteSketch {
     sketch: Sketch,
     content: Content,
-    would_win: bool,
+    would_win: Option<bool>,
 }
 
 impl Reading<'_> {
@@ -422,7 +426,7 @@ impl Shown<'_> {
             winner: found.winner.map(|no| self.sketch(no, Status::Current)),
             losers: losers.collect(),
             cut: found.cut.iter().map(|no| self.cut(*no)).collect(),
-            incomplete: found.incomplete.iter().filter_map(|no| self.incomplete(*no)).collect(),
+            incomplete: self.incomplete(&found.incomplete),
             hidden: blocked.map(|blocked| self.hidden(blocked)),
             place: self.place(slot),
         }
@@ -468,12 +472,20 @@ impl Shown<'_> {
         CutSketch { sketch: self.sketch(no, Status::Cut), by }
     }
 
-    pub(super) fn incomplete(self, no: EntryNo) -> Option<IncompleteSketch> {
+    /// The incomplete versions of one slot, in the order given.
+    pub(super) fn incomplete(self, versions: &[EntryNo]) -> Vec<IncompleteSketch> {
         let Self { log, authority, view } = self;
-        let content = *log.content(log.content_of(no)?);
-        let sketch = self.sketch(no, Status::Incomplete);
-        let would_win = view.would_win(log, authority, no);
-        Some(IncompleteSketch { sketch, content, would_win })
+        let mut best: Vec<EntryNo> = versions.to_vec();
+        best.sort_by_key(|no| log.rank(*no));
+        best.truncate(MAX_PENDING_TRIED);
+        let best: BTreeSet<EntryNo> = best.into_iter().collect();
+        let sketch = |no: &EntryNo| {
+            let content = *log.content(log.content_of(*no)?);
+            let sketch = self.sketch(*no, Status::Incomplete);
+            let would_win = best.contains(no).then(|| view.would_win(log, authority, *no));
+            Some(IncompleteSketch { sketch, content, would_win })
+        };
+        versions.iter().filter_map(sketch).collect()
     }
 }
 

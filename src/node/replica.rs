@@ -258,6 +258,10 @@ impl Restore {
         winners: &[(usize, Option<usize>)],
     ) -> Result<Replica, RestoreError> {
         let Replica { log, mut authority, mut view } = self.replica;
+        // The genesis is never cut.
+        if cut.contains(&0) || cut.last().is_some_and(|last| *last >= log.len()) {
+            return Err(RestoreError::Dangling);
+        }
         for content in contents {
             match log.content_no(content) {
                 Some(no) => view.restore_complete(&log, no),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use basefs::fs::{ChangeKind, Explanation, Overruling, Place};
+use basefs::limits::MAX_PENDING_TRIED;
 use basefs::view::{Decided, Status};
 use basefs::{Fs, ReadError, Watch, WatchEvent, WatchFrom};
 
@@ -143,11 +144,26 @@ fn content_that_is_missing_is_named() {
         .into_iter()
         .map(|version| (version.version.path, version.would_win))
         .collect();
-    assert_eq!(pending, [("/team/f".to_owned(), true), ("/team/other".to_owned(), true)]);
+    assert_eq!(pending, [("/team/f".into(), Some(true)), ("/team/other".into(), Some(true))]);
     assert!(founder.pending("/team/f").unwrap().len() == 1 && one.pending("/").unwrap().is_empty());
     // What stands above it now cannot be displaced by it.
     founder.write("/team/f", "the founder's").unwrap();
-    assert!(!founder.pending("/team/f").unwrap()[0].would_win);
+    assert_eq!(founder.pending("/team/f").unwrap()[0].would_win, Some(false));
+}
+
+#[test]
+fn announcing_without_end_costs_the_reader_a_limited_number_of_looks() {
+    // rule: READY-2
+    let team = team();
+    let [founder, one, _] = &team[..] else { panic!("three") };
+    for n in 0..MAX_PENDING_TRIED + 10 {
+        one.write("/team/f", [n.to_le_bytes(); 50].concat()).unwrap();
+    }
+    exchange(&team);
+    let pending = founder.pending("/").unwrap();
+    let tried = pending.iter().filter(|version| version.would_win.is_some()).count();
+    assert_eq!((pending.len(), tried), (MAX_PENDING_TRIED + 10, MAX_PENDING_TRIED));
+    assert_eq!(founder.explain("/team/f").unwrap().incomplete.len(), pending.len());
 }
 
 #[test]

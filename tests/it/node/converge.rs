@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use basefs::entry::SignedEntry;
+use basefs::node::{Restore, RestoreError};
 use bytes::Bytes;
 
-use super::world::{World, random_bytes};
+use super::world::{World, genesis, random_bytes};
 
 /// A machine writes a few things, some of them over what it sees of others.
 fn scribble(world: &mut World, at: usize, entries: usize) {
@@ -152,4 +154,17 @@ fn a_node_whose_disk_does_not_keep_up_is_not_flooded() {
     world.assert_converged("in the end");
     let frames = world.frames[&2];
     assert_eq!(frames, 12_000_usize.div_ceil(128), "frames are full");
+}
+
+#[test]
+fn facts_about_entries_that_are_not_there_are_no_facts() {
+    let genesis = genesis();
+    let restore = |cut: &[usize]| {
+        let mut restore = Restore::new(genesis.id(), 1);
+        restore.entry(SignedEntry::decode(genesis.bytes()).unwrap()).unwrap();
+        restore.finish(&[], &cut.iter().copied().collect(), &[])
+    };
+    assert!(restore(&[]).is_ok());
+    assert_eq!(restore(&[7]).err(), Some(RestoreError::Dangling), "there is one entry");
+    assert_eq!(restore(&[0]).err(), Some(RestoreError::Dangling), "a genesis is never cut");
 }
