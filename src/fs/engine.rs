@@ -30,6 +30,10 @@ pub(super) type SharedStore = Arc<dyn Store + Send + Sync>;
 /// an application writes.
 const MAX_PENDING: usize = 16 << 20;
 
+/// The longest that a commit is put off for the sake of others: a few commits of a fast disk. The
+/// last commit may have been that of a long import, whose time says nothing about the next.
+const MAX_GATHERING: Duration = Duration::from_millis(5);
+
 /// The position of a batch in the order of commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
@@ -281,9 +285,9 @@ impl Engine {
 
     /// Waits for those who shared the last commit: just woken by it, they are about to write again,
     /// and to commit without them would cost each of them a commit more. Whoever writes alone waits
-    /// for nobody, and nobody waits longer than a commit takes.
+    /// for nobody, and nobody waits longer than the last commit took.
     fn gather(&self, pending: &mut MutexGuard<'_, Pending>) {
-        let until = Instant::now() + pending.last_took;
+        let until = Instant::now() + pending.last_took.min(MAX_GATHERING);
         while pending.waiting.len() < pending.last_group {
             if self.joined.wait_until(pending, until).timed_out() {
                 break;

@@ -146,16 +146,22 @@ fn a_plan_says_what_it_would_cut_and_a_purge_can_be_adopted() {
     assert!(founder.adopt("/", one.author()).unwrap().is_empty(), "there is nothing more to adopt");
 }
 
-#[test]
-fn what_several_keys_made_together_is_adopted_as_it_was() {
-    // rule: CLIENT-3
+/// A founder, a chief who may do everything in `/office`, and a clerk who may do nothing yet.
+fn office() -> [Fs; 3] {
     let founder = Fs::in_memory().unwrap();
     let (chief, clerk) = (join(&founder), join(&founder));
     founder.create_dir_all("/office").unwrap();
     founder.grant_with("/office", chief.author(), Rights::All, "chief").unwrap();
     let all = [founder, chief, clerk];
-    let [founder, chief, clerk] = &all;
     exchange(&all);
+    all
+}
+
+#[test]
+fn what_several_keys_made_together_is_adopted_as_it_was() {
+    // rule: CLIENT-3
+    let all = office();
+    let [founder, chief, clerk] = &all;
     chief.grant("/office", clerk.author()).unwrap();
     exchange(&all);
     // Each goes on from the other, and works in a directory of the other.
@@ -188,13 +194,8 @@ fn what_several_keys_made_together_is_adopted_as_it_was() {
 fn delegates_are_let_in_again_where_they_were_whatever_has_the_name_now() {
     // rule: CLIENT-5
     // rule: TREE-5
-    let founder = Fs::in_memory().unwrap();
-    let (chief, clerk) = (join(&founder), join(&founder));
-    founder.create_dir_all("/office").unwrap();
-    founder.grant_with("/office", chief.author(), Rights::All, "chief").unwrap();
-    let all = [founder, chief, clerk];
+    let all = office();
     let [founder, chief, clerk] = &all;
-    exchange(&all);
     chief.create_dir_all("/office/desk").unwrap();
     chief.grant_with("/office/desk", clerk.author(), Rights::Write, "clerk").unwrap();
     exchange(&all);
