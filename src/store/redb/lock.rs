@@ -46,8 +46,10 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // The lock itself goes with the file.
         let _ = self.file.set_len(0);
+        // Closing the file is not enough: a child that another thread is just starting has it open
+        // as well until it runs its program, and would go on holding the lock.
+        let _ = self.file.unlock();
     }
 }
 
