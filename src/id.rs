@@ -104,6 +104,22 @@ id_type! {
     PublicKey
 }
 
+/// A connection to a peer, by a number that the driver of a node chooses and never uses again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(u64);
+
+impl LinkId {
+    /// The link with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// The content a write commits to: a hash, a length and the height of the block tree.
 ///
 /// With `levels == 0` the root is the BLAKE3-256 of the content itself; above that it is the hash

@@ -6,8 +6,8 @@
 //!
 //! The core is pure and builds without std: [`entry`] and [`block`] (bytes that prove what they
 //! are), [`log`] (which entries belong), [`authority`] (which of them count), [`view`] (what the
-//! tree looks like), [`sync`] (what a peer lacks), [`node`] (all of it behind one vocabulary),
-//! [`store`] (where bytes are kept). Around it, behind features: `net` (QUIC) and `fs` (what
+//! tree looks like), [`gossip`] (who is there, and what is new), [`sync`] (what a peer lacks),
+//! [`node`] (all of it behind one vocabulary), [`store`] (where bytes are kept). Around it, behind features: `net` (QUIC) and `fs` (what
 //! applications use). A module names only modules of lower rings; [`manual`] says which and why.
 
 #![no_std]
@@ -21,6 +21,7 @@ pub mod block;
 pub mod entry;
 #[cfg(feature = "std")]
 pub mod fs;
+pub mod gossip;
 pub mod id;
 pub mod limits;
 pub mod log;

@@ -54,6 +54,9 @@ pub const MAX_WAITING_PER_PEER: usize = 4_096;
 pub const MAX_WAITING_PER_KEY: usize = 1_024;
 /// Entries waiting in all.
 pub const MAX_WAITING: usize = 65_536;
+/// Longest datagram: fits the smallest packet that QUIC may be limited to (1,200 bytes), with its
+/// headers, on every path.
+pub const MAX_DATAGRAM: usize = 1_100;
 /// Longest frame on a stream: a leaf block with its header and room to spare.
 pub const MAX_FRAME: usize = MAX_LEAF + 4_096;
 /// Shortest chunk that content is cut into, except the last: below this the ids cost more than

@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::frame::Frame;
-use super::io::{LinkId, NodeEvent, Output, PeerFault};
+use super::io::{NodeEvent, Output, PeerFault};
 use super::link::{Exchange, Link};
 use super::{LogOrder, Node, SYNC_INTERVAL};
 use crate::entry::{SignedEntry, VerifiedEntry};
+use crate::id::LinkId;
 use crate::log::{EntryNo, Offered, Source};
 use crate::sync::{Event, KeyRange, Session, Start};
 

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::SocketAddr;
 
 use bytes::Bytes;
 
@@ -10,24 +11,9 @@ use super::frame::FrameError;
 use super::outgoing::Outgoing;
 use crate::block::ContentError;
 use crate::entry::{InvalidEntry, SignedEntry, VerifiedEntry};
-use crate::id::{Content, NodeId};
+use crate::gossip::{Path, PushId};
+use crate::id::{Content, LinkId, NodeId};
 use crate::sync::SyncError;
-
-/// A connection to a peer, by a number that the driver chooses and never uses again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkId(u64);
-
-impl LinkId {
-    /// The link with this number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Its number.
-    pub const fn number(self) -> u64 {
-        self.0
-    }
-}
 
 /// What happened outside. About a link that is gone, any input is in order and does nothing.
 ///
@@ -87,6 +73,42 @@ pub enum Input {
         /// What is left of it.
         outgoing: Outgoing,
     },
+    /// A datagram arrived; it may arrive twice, late or never.
+    Datagram {
+        /// From where.
+        link: LinkId,
+        /// What it contains.
+        bytes: Bytes,
+    },
+    /// A frame arrived on a one-way stream of its own, in whole.
+    Pushed {
+        /// From where.
+        link: LinkId,
+        /// What it contains.
+        bytes: Bytes,
+    },
+    /// Answers [`Output::Push`].
+    PushEnded {
+        /// On which link.
+        link: LinkId,
+        /// Which.
+        push: PushId,
+        /// Whether the peer's transport has acknowledged all of it.
+        delivered: bool,
+    },
+    /// What the transport has learnt about the way to a peer; about once a second, and when much
+    /// has changed.
+    Path {
+        /// Of which link.
+        link: LinkId,
+        /// What it has learnt.
+        path: Path,
+    },
+    /// Answers [`Output::Dial`], unless a link to the peer came up.
+    DialFailed {
+        /// Who did not answer, or refused.
+        peer: NodeId,
+    },
     /// Compare with this peer as soon as possible, whether or not anything changed.
     Synchronise {
         /// On which link.
@@ -122,6 +144,38 @@ pub enum Output {
     },
     /// Look blocks up in the store and answer with [`Input::Walked`].
     Walk(Walk),
+    /// Send a datagram, or lose it: at most
+    /// [`MAX_DATAGRAM`](crate::limits::MAX_DATAGRAM) bytes.
+    Datagram {
+        /// To whom.
+        link: LinkId,
+        /// What it contains.
+        bytes: Bytes,
+    },
+    /// Send a frame on a one-way stream of its own, at once, and answer with
+    /// [`Input::PushEnded`].
+    Push {
+        /// To whom.
+        link: LinkId,
+        /// Which; never used again on this link.
+        push: PushId,
+        /// What it contains.
+        bytes: Bytes,
+    },
+    /// Try to connect to a peer, once, at all its addresses. Answered by [`Input::LinkUp`] or by
+    /// [`Input::DialFailed`].
+    Dial {
+        /// Whom.
+        peer: NodeId,
+        /// Where.
+        addresses: Vec<SocketAddr>,
+    },
+    /// Close a link that is of no use any more; nobody is at fault. Answered by
+    /// [`Input::LinkDown`].
+    HangUp {
+        /// Which.
+        link: LinkId,
+    },
     /// There are effects: take them with [`Node::take_effects`](super::Node::take_effects), store
     /// them, and call [`Node::stored`](super::Node::stored).
     Store,

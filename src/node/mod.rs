@@ -33,9 +33,10 @@ mod outgoing;
 mod random;
 mod replica;
 
+pub use crate::id::LinkId;
 pub use fetch::Walk;
 pub use frame::{Frame, FrameError, MAX_FRAME_ENTRIES, MAX_FRAME_IDS};
-pub use io::{Input, LinkId, NodeEvent, Output, PeerFault};
+pub use io::{Input, NodeEvent, Output, PeerFault};
 pub use outgoing::{Archive, Outgoing};
 pub use replica::{Effects, Replica, Restore, RestoreError};
 
@@ -334,7 +335,12 @@ impl Node {
                     state.is_behind = true;
                 }
             }
-            Input::Timeout => {}
+            Input::Datagram { .. }
+            | Input::Pushed { .. }
+            | Input::PushEnded { .. }
+            | Input::Path { .. }
+            | Input::DialFailed { .. }
+            | Input::Timeout => {}
         }
         self.advance();
     }

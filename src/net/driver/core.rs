@@ -101,6 +101,10 @@ impl<T: Transport, H: Host> Core<T, H> {
                 Output::Verify { link, entries } => {
                     tokio::spawn(self.clone().verify(link, entries));
                 }
+                Output::Datagram { .. }
+                | Output::Push { .. }
+                | Output::Dial { .. }
+                | Output::HangUp { .. } => {}
                 Output::Walk(walk) => drop(tokio::spawn(self.clone().walk(walk))),
                 Output::Store => self.unstored.notify_one(),
                 Output::Close { link, fault } => {

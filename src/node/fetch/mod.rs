@@ -13,10 +13,10 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::PeerFault;
-use super::io::LinkId;
 use super::replica::Replica;
 use crate::block::{self, AcceptError, ContentError, Progress, Walker};
 use crate::id::BlockId;
+use crate::id::LinkId;
 use crate::limits::{MAX_LEAF, MAX_WANTED};
 use crate::log::ContentNo;
 use crate::time::Timestamp;

@@ -1,0 +1,49 @@
+//! Who is there, and what is new.
+//!
+//! Architecture invariant: nothing here knows what an entry means or how sets are compared; items
+//! are bytes with a name, and what a member claims about its state is passed on unread.
+
+use core::time::Duration;
+
+/// A frame on its way on a one-way stream, by a number that is never used again on its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PushId(u64);
+
+impl PushId {
+    /// The push with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// What a transport has learnt about the way to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// The smoothed round-trip time.
+    pub rtt: Duration,
+    /// Of a thousand packets sent lately, how many were lost.
+    pub loss_permille: u16,
+}
+
+impl Default for Path {
+    /// A path of which nothing is known yet.
+    fn default() -> Self {
+        Self { rtt: Duration::from_millis(100), loss_permille: 0 }
+    }
+}
+
+/// What kind of network the members are on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Profile {
+    /// One site: round trips of milliseconds, little loss; failures are noticed within seconds.
+    #[default]
+    Lan,
+    /// Radio links and the open internet: slow, lossy; patient, and sparing with packets.
+    Mesh,
+}
