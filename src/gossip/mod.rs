@@ -5,6 +5,15 @@
 
 use core::time::Duration;
 
+mod claim;
+mod spread;
+
+pub use claim::Claim;
+pub use spread::{
+    Input as SpreadInput, MAX_BODY, MAX_PARCEL_ITEMS, Output as SpreadOutput, PARCEL_FILL,
+    ParcelError, Parcelled, Spread, decode_parcel, encode_parcel,
+};
+
 /// A frame on its way on a one-way stream, by a number that is never used again on its link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PushId(u64);

@@ -4,12 +4,13 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::claims::SYNC_INTERVAL;
 use super::frame::Frame;
 use super::io::{NodeEvent, Output, PeerFault};
 use super::link::{Exchange, Link};
-use super::{LogOrder, Node, SYNC_INTERVAL};
+use super::{LogOrder, Node, SHORT_SESSION};
 use crate::entry::{SignedEntry, VerifiedEntry};
-use crate::id::LinkId;
+use crate::id::{EntryId, LinkId};
 use crate::log::{EntryNo, Offered, Source};
 use crate::sync::{Event, KeyRange, Session, Start};
 
@@ -37,6 +38,11 @@ impl Node {
             Frame::Absent(ids) => self.fetcher.absent(link, &ids, self.now),
             Frame::Have(ids) if ids.is_empty() => {
                 self.fetcher.reconsider(link);
+                Ok(())
+            }
+            Frame::Members(_) => Ok(()),
+            Frame::Claim(claim) => {
+                self.hear_claim(link, claim);
                 Ok(())
             }
             Frame::Have(ids) => {
@@ -100,9 +106,28 @@ impl Node {
             return Err(PeerFault::Signature);
         }
         let before = self.effects.refused.len();
-        let mut useless = 0;
-        let offered = self.offer_all(entries, link);
+        let passes_on = state.exchange.received <= SHORT_SESSION;
+        let (pushed, others): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| state.pushed.contains_key(&entry.id()));
+        let mut useless = self.take_session_entries(link, others, passes_on);
+        useless += self.take_pushed_entries(link, pushed);
+        let own = Source::Peer(link.number());
+        let refused = self.effects.refused[before..].iter();
+        useless += refused.filter(|refused| refused.source == own).count();
         let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        (0..useless).try_for_each(|_| state.count_useless())
+    }
+
+    /// Takes entries of a session; gives how many were of no use.
+    fn take_session_entries(
+        &mut self,
+        link: LinkId,
+        entries: Vec<VerifiedEntry>,
+        passes_on: bool,
+    ) -> usize {
+        let offered = self.offer_all(entries, &[], link, passes_on);
+        let Some(state) = self.links.get_mut(&link) else { return 0 };
+        let mut useless = 0;
         for offered in offered {
             match offered {
                 Offered::Admitted => state.exchange.admitted = true,
@@ -111,11 +136,25 @@ impl Node {
                 Offered::Waiting(_) => {}
             }
         }
-        let own = Source::Peer(link.number());
-        let refused = self.effects.refused[before..].iter();
-        useless += refused.filter(|refused| refused.source == own).count();
-        let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
-        (0..useless).try_for_each(|_| state.count_useless())
+        useless
+    }
+
+    /// Takes entries that were pushed; gives how many were of no use.
+    fn take_pushed_entries(&mut self, link: LinkId, entries: Vec<VerifiedEntry>) -> usize {
+        let Some(state) = self.links.get_mut(&link) else { return 0 };
+        let ids: Vec<EntryId> = entries.iter().map(VerifiedEntry::id).collect();
+        let mut bodies = Vec::new();
+        for id in &ids {
+            self.verifying.remove(id);
+            if let Some(body) = state.pushed.remove(id).flatten() {
+                bodies.push((*id, body));
+            }
+        }
+        let offered = self.offer_all(entries, &bodies, link, true);
+        for (id, offered) in ids.into_iter().zip(&offered) {
+            self.note_pushed(link, id, offered);
+        }
+        offered.iter().filter(|offered| matches!(offered, Offered::Rejected(_))).count()
     }
 }
 
@@ -153,7 +192,7 @@ impl Node {
         if state.session.is_some() {
             return;
         }
-        if state.dialed && (state.is_behind || self.now >= state.sync_at) {
+        if state.dialed && state.is_behind {
             let nonce = self.random.nonce();
             let session = Session::initiate(nonce, KeyRange::ALL, Start::Unsure);
             self.sessions += 1;
@@ -231,7 +270,9 @@ impl Node {
         let exchange = core::mem::take(&mut state.exchange);
         // What was written meanwhile is worth another session; what was not admitted is not.
         state.is_behind |= state.dialed && !equal && exchange.admitted;
-        state.sync_at = self.now + self.random.around(SYNC_INTERVAL);
+        state.contacted = self.now;
+        state.doubt = state.doubt.filter(|_| !equal);
+        self.claims.compared(self.now + self.random.around(SYNC_INTERVAL));
         let Exchange { number: session, sent, received, .. } = exchange;
         if received > 0 || self.now >= state.reconsidered + RECONSIDER {
             state.reconsidered = self.now;

@@ -9,6 +9,8 @@
 //! blocks  = 5  (length(4, big endian) block)+           answers an ask, in any order
 //! absent  = 6  id(32)+                                  answers an ask, too
 //! have    = 7  id(32)*                                  at most 256; none: "ask again"
+//! members = 8  a table of members, or what stands for it
+//! claim   = 11 claim(20)
 //! ```
 //!
 //! Each has exactly one form. What is inside a frame, a message, an entry or a block, is judged by
@@ -19,6 +21,7 @@ use core::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::gossip::Claim;
 use crate::id::BlockId;
 use crate::limits::{MAX_ENTRY, MAX_FRAME, MAX_LEAF};
 
@@ -34,6 +37,8 @@ const ASK: u8 = 4;
 const BLOCKS: u8 = 5;
 const ABSENT: u8 = 6;
 const HAVE: u8 = 7;
+const MEMBERS: u8 = 8;
+const CLAIM: u8 = 11;
 
 /// Bytes before the body.
 pub(super) const FRAME_HEAD: usize = 1;
@@ -67,6 +72,10 @@ pub enum Frame {
     /// Blocks that were absent and are here now; if none is named, too many were absent to
     /// remember, and some of them may be here.
     Have(Vec<BlockId>),
+    /// What membership has to say at length.
+    Members(Bytes),
+    /// What the sender has, in short.
+    Claim(Claim),
 }
 
 impl Frame {
@@ -106,6 +115,14 @@ impl Frame {
             }
             Frame::Absent(ids) => put_ids(&mut bytes, ABSENT, ids),
             Frame::Have(ids) => put_ids(&mut bytes, HAVE, ids),
+            Frame::Members(table) => {
+                bytes.put_u8(MEMBERS);
+                bytes.put_slice(table);
+            }
+            Frame::Claim(claim) => {
+                bytes.put_u8(CLAIM);
+                bytes.put_slice(claim.as_bytes());
+            }
         }
         bytes.freeze()
     }
@@ -127,6 +144,11 @@ impl Frame {
             BLOCKS => blocks(body).map(Frame::Blocks),
             ABSENT => ids(&body, 1).map(Frame::Absent),
             HAVE => ids(&body, 0).map(Frame::Have),
+            MEMBERS => Ok(Frame::Members(body)),
+            CLAIM => {
+                let claim = body[..].try_into().map_err(|_| FrameError::Length)?;
+                Ok(Frame::Claim(Claim::from_bytes(claim)))
+            }
             kind => Err(FrameError::UnknownKind(kind)),
         }
     }
@@ -238,6 +260,9 @@ mod tests {
             some_ids().prop_map(Frame::Absent),
             some_ids().prop_map(Frame::Have),
             Just(Frame::Have(vec![])),
+            prop::collection::vec(any::<u8>(), 0..40)
+                .prop_map(|bytes| Frame::Members(bytes.into())),
+            any::<[u8; 20]>().prop_map(|bytes| Frame::Claim(Claim::from_bytes(bytes))),
         ]
     }
 
@@ -250,7 +275,7 @@ mod tests {
         /// Whatever a peer sends is refused or has exactly one form.
         #[test]
         fn nothing_decodes_to_a_frame_with_other_bytes(
-            kind in 0_u8..9,
+            kind in 0_u8..13,
             body in prop::collection::vec(prop_oneof![4 => Just(0), 2 => 0_u8..4, 1 => any::<u8>()], 0..200),
         ) {
             let bytes = Bytes::from([&[kind][..], &body].concat());
@@ -264,7 +289,7 @@ mod tests {
     fn what_has_no_place_is_refused() {
         let decode = |bytes: &'static [u8]| Frame::decode(&Bytes::from_static(bytes));
         assert_eq!(decode(b""), Err(FrameError::Empty));
-        assert_eq!(decode(b"\x09"), Err(FrameError::UnknownKind(9)));
+        assert_eq!(decode(b"\x63"), Err(FrameError::UnknownKind(99)));
         assert_eq!(decode(b"\x03\x00"), Err(FrameError::Length));
         assert_eq!(decode(b"\x02"), Err(FrameError::Length), "no entry");
         assert_eq!(decode(b"\x02\x00\x00"), Err(FrameError::Length), "an empty entry");

@@ -10,7 +10,8 @@ use super::frame::{Frame, MAX_FRAME_ENTRIES, MAX_FRAME_IDS};
 use super::io::PeerFault;
 use super::outgoing::{MAX_ANSWER, Outgoing};
 use crate::entry::SignedEntry;
-use crate::id::{BlockId, NodeId};
+use crate::gossip::Claim;
+use crate::id::{BlockId, EntryId, NodeId};
 use crate::log::EntryNo;
 use crate::sync::Session;
 use crate::time::Timestamp;
@@ -78,15 +79,24 @@ pub(super) struct Link {
     pub(super) dialed: bool,
     pub(super) session: Option<Session>,
     pub(super) exchange: Exchange,
-    /// Something is durable here that the peer may lack, or it said so of itself.
+    /// There is reason to compare with the peer.
     pub(super) is_behind: bool,
     /// The peer was told that something changed and has not reacted.
     pub(super) hinted: bool,
-    /// When to compare without any reason.
-    pub(super) sync_at: Timestamp,
+    /// What the peer claimed last.
+    pub(super) claim: Option<Claim>,
+    /// The peer was told what is here.
+    pub(super) has_claimed: bool,
+    /// When to compare, unless claims are explained by then.
+    pub(super) doubt: Option<Timestamp>,
+    /// When this node and the peer were last found equal, or compared.
+    pub(super) contacted: Timestamp,
     /// When the peer was last asked again for everything it lacked.
     pub(super) reconsidered: Timestamp,
     pub(super) unverified: VecDeque<SignedEntry>,
+    /// Those that were pushed among them and among those being verified, each with the content
+    /// that came along.
+    pub(super) pushed: BTreeMap<EntryId, Option<Bytes>>,
     /// Entries being verified outside.
     pub(super) verifying: usize,
     /// The driver was told to stop reading.
@@ -109,11 +119,15 @@ impl Link {
             dialed,
             session: None,
             exchange: Exchange::default(),
-            is_behind: dialed,
+            is_behind: false,
             hinted: false,
-            sync_at: now,
+            claim: None,
+            has_claimed: false,
+            doubt: dialed.then_some(now),
+            contacted: now,
             reconsidered: now,
             unverified: VecDeque::new(),
+            pushed: BTreeMap::new(),
             verifying: 0,
             paused: false,
             sending: false,

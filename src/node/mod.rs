@@ -24,6 +24,7 @@
 //! Architecture invariant: nothing here reads a clock, a store or a socket, and no peer is believed
 //! about anything that can be computed from signed entries and hashes.
 
+mod claims;
 mod conversation;
 mod fetch;
 mod frame;
@@ -32,6 +33,7 @@ mod link;
 mod outgoing;
 mod random;
 mod replica;
+mod spreading;
 
 pub use crate::id::LinkId;
 pub use fetch::Walk;
@@ -44,22 +46,21 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
-use core::ops::Range;
-use core::time::Duration;
 
 use bytes::Bytes;
 
 use crate::entry::VerifiedEntry;
+use crate::gossip::{Spread, SpreadInput};
 use crate::id::{BlockId, Content, EntryId, NodeId};
 use crate::log::{EntryNo, Log, Offered, Source};
 use crate::sync::{Order, Tree};
 use crate::time::Timestamp;
+use claims::Claims;
 use fetch::{Fetched, Fetcher};
 use link::Link;
 use random::Random;
+use spreading::{Fresh, SHORT_SESSION};
 
-/// About how long two nodes go without comparing. A session between equals costs some 200 bytes.
-const SYNC_INTERVAL: Duration = Duration::from_secs(20);
 /// Entries admitted and not durable before links are no longer read: about 8 MiB.
 const MAX_UNSTORED: usize = 8_192;
 
@@ -86,8 +87,12 @@ pub struct Node {
     /// What was taken and is not known to be durable, oldest first.
     taken: VecDeque<Taken>,
     next_mark: u64,
-    /// Who brought the entries that are not durable yet, in order.
-    origins: VecDeque<Origin>,
+    spread: Spread,
+    claims: Claims,
+    /// What was written here and is not durable yet.
+    fresh: Fresh,
+    /// Pushed entries whose signatures are being checked, and who sent them first.
+    verifying: BTreeMap<EntryId, LinkId>,
     /// How many entries are durable; they are the first ones.
     durable: usize,
     /// The host was told that there are effects and has not taken them since.
@@ -97,14 +102,6 @@ pub struct Node {
     /// There is work that waits for nothing.
     more: bool,
     outputs: VecDeque<Output>,
-}
-
-/// A run of entries that came from the same place.
-#[derive(Debug)]
-struct Origin {
-    entries: Range<usize>,
-    /// Nothing for entries written here.
-    link: Option<LinkId>,
 }
 
 /// Effects that the host is storing.
@@ -139,7 +136,10 @@ impl Node {
             effects: Effects::default(),
             taken: VecDeque::new(),
             next_mark: 1,
-            origins: VecDeque::new(),
+            spread: Spread::new(),
+            claims: Claims::default(),
+            fresh: Fresh::default(),
+            verifying: BTreeMap::new(),
             store_asked: false,
             sessions: 0,
             more: false,
@@ -173,22 +173,32 @@ impl Node {
     pub fn offer(&mut self, entry: VerifiedEntry) -> Offered {
         let before = self.effects.admitted.len();
         let offered = self.replica.offer(entry, Source::Local, &mut self.effects);
-        self.note_admitted(before, None);
+        self.note_admitted(before);
+        self.spread_admitted(before, None);
         offered
     }
 
-    /// Offers what a peer sent.
-    fn offer_all(&mut self, entries: Vec<VerifiedEntry>, link: LinkId) -> Vec<Offered> {
+    /// Offers what a peer sent, with the contents that came along.
+    fn offer_all(
+        &mut self,
+        entries: Vec<VerifiedEntry>,
+        bodies: &[(EntryId, Bytes)],
+        link: LinkId,
+        passes_on: bool,
+    ) -> Vec<Offered> {
         let before = self.effects.admitted.len();
         let source = Source::Peer(link.number());
         let offered = self.replica.offer_all(entries, source, &mut self.effects);
-        self.note_admitted(before, Some(link));
+        self.take_bodies(before, bodies);
+        self.note_admitted(before);
+        if passes_on {
+            self.spread_admitted(before, Some(link));
+        }
         offered
     }
 
-    /// Wants the contents of the entries admitted since there were `before` among the effects, and
-    /// remembers where they came from.
-    fn note_admitted(&mut self, before: usize, link: Option<LinkId>) {
+    /// Wants the contents of the entries admitted since there were `before` among the effects.
+    fn note_admitted(&mut self, before: usize) {
         let (log, view) = (self.replica.log(), self.replica.view());
         for entry in &self.effects.admitted[before..] {
             let content = log.content_of(entry.no());
@@ -196,13 +206,6 @@ impl Node {
                 self.fetcher.want(content);
                 self.more = true;
             }
-        }
-        let end = log.len();
-        let start = end - (self.effects.admitted.len() - before);
-        match self.origins.back_mut() {
-            Some(origin) if origin.link == link => origin.entries.end = end,
-            _ if start < end => self.origins.push_back(Origin { entries: start..end, link }),
-            _ => {}
         }
     }
 
@@ -247,23 +250,16 @@ impl Node {
                 // Entries are numbered in 32 bits.
                 self.tree.insert(&order, u32::try_from(number).unwrap_or(u32::MAX));
             }
+            if self.durable < taken.entries {
+                self.claims.changed(self.now);
+            }
             self.durable = taken.entries;
             self.fetcher.stored(&taken.blocks);
             for link in self.links.values_mut() {
                 link.stored(taken.blocks.iter().chain(&taken.roots));
             }
         }
-        while let Some(origin) = self.origins.front_mut()
-            && origin.entries.start < self.durable
-        {
-            for (link, state) in &mut self.links {
-                state.is_behind |= origin.link != Some(*link);
-            }
-            origin.entries.start = self.durable.min(origin.entries.end);
-            if origin.entries.is_empty() {
-                self.origins.pop_front();
-            }
-        }
+        self.spread_durable();
         self.more = true;
     }
 
@@ -300,8 +296,8 @@ impl Node {
         if self.more {
             return Some(Timestamp::ZERO);
         }
-        let sync = self.links.values().filter(|link| link.dialed && link.session.is_none());
-        sync.map(|link| link.sync_at).chain(self.fetcher.deadline()).min()
+        let times = self.claims_due().into_iter().chain(self.fetcher.deadline());
+        times.chain(self.spread.poll_timeout()).min()
     }
 
     /// Takes an input. Work that would take long is cut into pieces of some milliseconds; see
@@ -312,6 +308,8 @@ impl Node {
             Input::LinkUp { link, peer, dialed } => {
                 self.links.insert(link, Link::new(peer, dialed, self.now));
                 self.fetcher.link_up(link, self.now);
+                self.spread.handle(self.now, SpreadInput::LinkUp { link });
+                self.note_neighbours();
             }
             Input::LinkDown { link } => self.forget(link),
             Input::Frame { link, bytes } => {
@@ -335,12 +333,20 @@ impl Node {
                     state.is_behind = true;
                 }
             }
-            Input::Datagram { .. }
-            | Input::Pushed { .. }
-            | Input::PushEnded { .. }
-            | Input::Path { .. }
-            | Input::DialFailed { .. }
-            | Input::Timeout => {}
+            Input::Datagram { link, bytes } => {
+                self.spread.handle(self.now, SpreadInput::Datagram { link, bytes });
+            }
+            Input::Pushed { link, bytes } => {
+                let taken = self.take_parcel(link, &bytes);
+                self.close_on_fault(link, taken);
+            }
+            Input::PushEnded { link, push, delivered } => {
+                self.spread.handle(self.now, SpreadInput::PushEnded { link, push, delivered });
+            }
+            Input::Path { link, path } => {
+                self.spread.handle(self.now, SpreadInput::Path { link, path });
+            }
+            Input::DialFailed { .. } | Input::Timeout => {}
         }
         self.advance();
     }
@@ -350,7 +356,16 @@ impl Node {
         if self.links.remove(&link).is_some() {
             self.replica.forget_source(Source::Peer(link.number()));
             self.fetcher.link_down(link);
+            self.verifying.retain(|_, sender| *sender != link);
+            self.spread.handle(self.now, SpreadInput::LinkDown { link });
+            self.note_neighbours();
         }
+    }
+
+    /// Without membership, everybody is a neighbour.
+    fn note_neighbours(&mut self) {
+        let links = self.links.keys().copied().collect();
+        self.spread.handle(self.now, SpreadInput::Neighbours(links));
     }
 
     fn close_on_fault(&mut self, link: LinkId, taken: Result<(), PeerFault>) {
@@ -363,12 +378,16 @@ impl Node {
     /// Does what can be done now.
     fn advance(&mut self) {
         self.more = false;
+        self.claim();
+        self.choose_sessions();
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for link in &links {
             let done = self.converse(*link);
             self.close_on_fault(*link, done);
         }
         self.fetch();
+        self.spread.handle(self.now, SpreadInput::Timeout);
+        self.drain_spread();
         if !self.effects.is_empty() && !self.store_asked {
             self.store_asked = true;
             self.outputs.push_back(Output::Store);

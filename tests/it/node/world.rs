@@ -236,6 +236,8 @@ enum Move {
     Timeout(usize),
     Send(usize, LinkId),
     Deliver(usize, LinkId),
+    /// A push or datagram arrives.
+    Arrive(usize),
 }
 
 pub(super) struct World {
@@ -244,6 +246,8 @@ pub(super) struct World {
     ends: BTreeMap<LinkId, [usize; 2]>,
     /// What is on its way to a machine.
     pipes: BTreeMap<(usize, LinkId), VecDeque<Bytes>>,
+    /// Pushes and datagrams on their way, each with its sender.
+    loose: Vec<(usize, Output)>,
     next_link: u64,
     pub(super) now: Timestamp,
     pub(super) rng: Rng,
@@ -259,6 +263,7 @@ impl World {
             machines: Vec::new(),
             ends: BTreeMap::new(),
             pipes: BTreeMap::new(),
+            loose: Vec::new(),
             next_link: 0,
             now: Timestamp::from_micros(1),
             rng: Rng(seed),
@@ -361,6 +366,9 @@ impl World {
                     machine.sending.remove(&link);
                     self.disconnect(link);
                 }
+                output @ (Output::Push { .. } | Output::Datagram { .. }) => {
+                    self.loose.push((at, output));
+                }
                 output => panic!("an output that nobody knows: {output:?}"),
             }
         }
@@ -384,6 +392,7 @@ impl World {
                 }
             }
         }
+        moves.extend((0..self.loose.len()).map(Move::Arrive));
         for ((at, link), frames) in &self.pipes {
             if !frames.is_empty() && self.machines[*at].node.wants_input(*link) {
                 moves.push(Move::Deliver(*at, *link));
@@ -414,12 +423,29 @@ impl World {
             Move::Commit(at) => self.machines[at].commit_next(),
             Move::Timeout(at) => self.input(at, Input::Timeout),
             Move::Send(at, link) => self.send(at, link),
+            Move::Arrive(which) => self.arrive(which),
             Move::Deliver(at, link) => {
                 let bytes = self.pipes.get_mut(&(at, link)).unwrap().pop_front().unwrap();
                 self.input(at, Input::Frame { link, bytes });
             }
         }
         true
+    }
+
+    /// Something that was sent beside the stream arrives, in any order.
+    fn arrive(&mut self, which: usize) {
+        let (from, output) = self.loose.swap_remove(which);
+        let (Output::Push { link, .. } | Output::Datagram { link, .. }) = output else { return };
+        let Some(ends) = self.ends.get(&link) else { return };
+        let to = ends[usize::from(ends[0] == from)];
+        match output {
+            Output::Push { link, push, bytes } => {
+                self.input(to, Input::Pushed { link, bytes });
+                self.input(from, Input::PushEnded { link, push, delivered: true });
+            }
+            Output::Datagram { link, bytes } => self.input(to, Input::Datagram { link, bytes }),
+            _ => {}
+        }
     }
 
     fn send(&mut self, at: usize, link: LinkId) {
@@ -442,7 +468,7 @@ impl World {
         }
     }
 
-    /// What a machine says to the stranger on a link.
+    /// What a machine says to the stranger on a link, without its claims.
     pub(super) fn said(&mut self, at: usize, link: LinkId) -> Vec<Frame> {
         let machine = &mut self.machines[at];
         machine.sending.remove(&link);
@@ -450,6 +476,7 @@ impl World {
         while let Some(mut outgoing) = self.machines[at].node.next_send(link) {
             while let Some(frame) = outgoing.next_frame(&self.machines[at].disk).unwrap() {
                 said.push(Frame::decode(&frame).unwrap());
+                said.pop_if(|frame| matches!(frame, Frame::Claim(_)));
             }
             self.input(at, Input::Sent { link, outgoing });
         }
