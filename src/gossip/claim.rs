@@ -17,6 +17,12 @@ impl Claim {
         Self(bytes)
     }
 
+    /// How many entries it speaks of.
+    pub const fn count(&self) -> u32 {
+        let [a, b, c, d, ..] = self.0;
+        u32::from_le_bytes([a, b, c, d])
+    }
+
     /// The bytes.
     pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
@@ -25,7 +31,7 @@ impl Claim {
 
 impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, print, more, ..] = self.0;
-        write!(f, "Claim({}, {print:02x}{more:02x}…)", u32::from_le_bytes([a, b, c, d]))
+        let [.., print, more] = self.0;
+        write!(f, "Claim({}, …{print:02x}{more:02x})", self.count())
     }
 }

@@ -56,6 +56,11 @@ pub(super) struct Claims {
 }
 
 impl Claims {
+    /// How many entries this node claims to have.
+    pub(super) fn count(&self) -> u32 {
+        self.own.map_or(0, |own| own.count())
+    }
+
     /// A session has ended.
     pub(super) fn compared(&mut self, next: Timestamp) {
         self.sync_at = Some(next);
@@ -105,7 +110,8 @@ impl Node {
         if self.links.is_empty() {
             return;
         }
-        if self.claims.own.is_none() {
+        let untold = self.links.values().any(|state| !state.has_claimed);
+        if self.claims.own.is_none() || untold && self.claims.due.is_some() {
             self.claims.due = Some(self.now);
         }
         if self.claims.due.is_some_and(|due| due <= self.now) {

@@ -18,6 +18,8 @@ use crate::sync::{Event, KeyRange, Session, Start};
 const VERIFY_BATCH: usize = 256;
 /// Known entries that a session may bring beyond as many as there are here.
 const KNOWN_BASE: usize = 1_024;
+/// A session in which the peer has said nothing for so long is not waited for.
+const STALLED: core::time::Duration = core::time::Duration::from_secs(5);
 /// How long blocks that a peer lacked are not asked for again without a reason.
 const RECONSIDER: core::time::Duration = core::time::Duration::from_secs(300);
 
@@ -64,6 +66,8 @@ impl Node {
             let started = NodeEvent::SyncStarted { link, session: self.sessions };
             self.outputs.push_back(Output::Event(started));
         }
+        state.exchange.heard = self.now;
+        state.exchange.is_open |= state.dialed;
         match &mut state.session {
             Some(session) => session.handle(message).map_err(PeerFault::Sync),
             None => Ok(()),
@@ -78,6 +82,7 @@ impl Node {
             return Err(PeerFault::OutOfPlace);
         }
         let log = self.replica.log();
+        state.exchange.heard = self.now;
         for bytes in entries {
             let entry = SignedEntry::decode(bytes).map_err(PeerFault::Entry)?;
             state.exchange.received += 1;
@@ -186,13 +191,28 @@ impl Node {
         Ok(())
     }
 
+    /// Whether another session brings, or will, what this node lacks: the next one waits for its
+    /// end. A newcomer is greeted by many at the same time, and each would send it everything. Only
+    /// a session that the peer takes part in counts, so that no two nodes wait for each other.
+    fn is_busy_elsewhere(&self, link: LinkId) -> bool {
+        let own = self.claims.count();
+        self.links.iter().any(|(other, state)| {
+            let exchange = &state.exchange;
+            let brings =
+                exchange.received > 0 || state.claim.is_some_and(|claim| claim.count() > own);
+            let takes_part = state.session.is_some() && exchange.is_open;
+            *other != link && takes_part && brings && self.now - exchange.heard < STALLED
+        })
+    }
+
     /// Starts a session, or hints that the peer should, if there is reason to.
     fn begin_if_due(&mut self, link: LinkId) {
+        let busy = self.is_busy_elsewhere(link);
         let Some(state) = self.links.get_mut(&link) else { return };
         if state.session.is_some() {
             return;
         }
-        if state.dialed && state.is_behind {
+        if state.dialed && state.is_behind && !busy {
             let nonce = self.random.nonce();
             let session = Session::initiate(nonce, KeyRange::ALL, Start::Unsure);
             self.sessions += 1;
@@ -223,9 +243,15 @@ impl Node {
     }
 
     fn advance_session(&mut self, link: LinkId) -> Result<(), PeerFault> {
+        let is_new =
+            |state: &Link| !state.dialed && state.session.is_some() && !state.exchange.is_open;
+        if self.links.get(&link).is_some_and(is_new) && self.is_busy_elsewhere(link) {
+            return Ok(());
+        }
         loop {
             let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
             let Some(session) = &mut state.session else { return Ok(()) };
+            state.exchange.is_open |= !state.dialed;
             let order = LogOrder(self.replica.log());
             let more = session.advance(&mut self.tree, &order).map_err(PeerFault::Sync)?;
             self.more |= more;

@@ -63,6 +63,10 @@ pub(super) struct Exchange {
     pub(super) number: u64,
     pub(super) sent: u64,
     pub(super) received: u64,
+    /// When the peer said something last.
+    pub(super) heard: Timestamp,
+    /// Both sides take part.
+    pub(super) is_open: bool,
     /// Entries that were here already.
     pub(super) known: usize,
     /// Whether the session brought something.

@@ -18,7 +18,7 @@ const PULL: u8 = 17;
 /// Ids of one datagram.
 pub(super) const MAX_IDS: usize = 32;
 
-const _: () = assert!(1 + MAX_IDS * EntryId::LEN <= MAX_DATAGRAM);
+const _: () = assert!(MAX_IDS * EntryId::LEN < MAX_DATAGRAM);
 
 /// A datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -208,6 +208,16 @@ impl Machine {
         content.iter().for_each(|content| self.node.complete(content));
     }
 
+    /// Writes a file in the root whose blocks are stored with its entry.
+    pub(super) fn write_blocks(&mut self, author: usize, name: &str, bytes: &Bytes) {
+        let encoded = block::encode(bytes).unwrap();
+        let data = FileData::Blocks(encoded.content);
+        let entry = self.entry(author, name, Payload::Write { executable: false, data });
+        self.node.add_blocks(encoded.blocks);
+        self.node.complete(&encoded.content);
+        self.offer(entry);
+    }
+
     /// What it shows: names with the winners' ids.
     pub(super) fn shown(&self) -> BTreeMap<String, EntryId> {
         let (log, view) = (self.node.replica().log(), self.node.replica().view());
@@ -254,6 +264,8 @@ pub(super) struct World {
     /// Every frame sent, by its kind, and their bytes.
     pub(super) frames: BTreeMap<u8, usize>,
     pub(super) bytes: usize,
+    /// Half of all pushes and datagrams are lost.
+    pub(super) loses_pushes: bool,
 }
 
 impl World {
@@ -269,6 +281,7 @@ impl World {
             rng: Rng(seed),
             frames: BTreeMap::new(),
             bytes: 0,
+            loses_pushes: false,
         };
         for _ in 0..machines {
             let machine = world.start(Disk::default());
@@ -438,6 +451,12 @@ impl World {
         let (Output::Push { link, .. } | Output::Datagram { link, .. }) = output else { return };
         let Some(ends) = self.ends.get(&link) else { return };
         let to = ends[usize::from(ends[0] == from)];
+        if self.loses_pushes && self.rng.below(2) == 0 {
+            if let Output::Push { link, push, .. } = output {
+                self.input(from, Input::PushEnded { link, push, delivered: false });
+            }
+            return;
+        }
         match output {
             Output::Push { link, push, bytes } => {
                 self.input(to, Input::Pushed { link, bytes });
