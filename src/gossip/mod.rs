@@ -10,8 +10,8 @@ mod spread;
 
 pub use claim::Claim;
 pub use spread::{
-    Input as SpreadInput, MAX_BODY, MAX_PARCEL_ITEMS, Output as SpreadOutput, PARCEL_FILL,
-    ParcelError, Parcelled, Spread, decode_parcel, encode_parcel,
+    Carried, Input as SpreadInput, MAX_BODY, MAX_PARCEL_ITEMS, Output as SpreadOutput, PARCEL_FILL,
+    Parcelled, PushError, Pushed, Spread,
 };
 
 /// A frame on its way on a one-way stream, by a number that is never used again on its link.

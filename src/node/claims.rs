@@ -22,6 +22,8 @@ pub(super) const SYNC_INTERVAL: Duration = Duration::from_secs(20);
 /// How long a difference may last before a session is worth it: news that spreads, and probes that
 /// tell of it, take less.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same on a slow uplink, where news takes its time.
+const SLOW_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a change waits to be claimed: a burst of writes makes one claim, and hashing is kept
 /// out of the way of news.
 const CLAIM_AFTER: Duration = Duration::from_millis(50);
@@ -136,11 +138,11 @@ impl Node {
     /// Takes what a peer claims.
     pub(super) fn hear_claim(&mut self, link: LinkId, claim: Claim) {
         let compared = self.claims.compare(&claim);
-        let now = self.now;
+        let (now, usual) = (self.now, self.patience());
         let Some(state) = self.links.get_mut(&link) else { return };
         // On a new link nothing is on its way yet, and the peer that dialled acts by itself.
         let is_new = state.claim.replace(claim).is_none() && state.dialed;
-        let patience = if is_new { Duration::ZERO } else { PATIENCE };
+        let patience = if is_new { Duration::ZERO } else { usual };
         match compared {
             // The session under way covers it.
             _ if state.session.is_some() => {}
@@ -154,11 +156,15 @@ impl Node {
         }
     }
 
+    fn patience(&self) -> Duration {
+        if self.spread.is_slow() { SLOW_PATIENCE } else { PATIENCE }
+    }
+
     /// Chooses with whom to compare: among those that differ, or if it is time for that among all,
     /// with a probability in proportion to the time since the last contact.
     pub(super) fn choose_sessions(&mut self) {
         let mut due: Vec<LinkId> = Vec::new();
-        let now = self.now;
+        let (now, patience) = (self.now, self.patience());
         for (link, state) in &mut self.links {
             if state.doubt.is_none_or(|due| due > now) || state.session.is_some() {
                 continue;
@@ -166,7 +172,7 @@ impl Node {
             let compared = state.claim.map_or(Compared::Other, |claim| self.claims.compare(&claim));
             match compared {
                 Compared::Equal => state.doubt = None,
-                Compared::Past(until) if now - until < PATIENCE => state.doubt = None,
+                Compared::Past(until) if now - until < patience => state.doubt = None,
                 _ => due.push(*link),
             }
         }

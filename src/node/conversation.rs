@@ -8,9 +8,10 @@ use super::claims::SYNC_INTERVAL;
 use super::frame::Frame;
 use super::io::{NodeEvent, Output, PeerFault};
 use super::link::{Exchange, Link};
-use super::{LogOrder, Node, SHORT_SESSION};
+use super::spreading::{Came, SHORT_SESSION};
+use super::{LogOrder, Node};
 use crate::entry::{SignedEntry, VerifiedEntry};
-use crate::id::{EntryId, LinkId};
+use crate::id::LinkId;
 use crate::log::{EntryNo, Offered, Source};
 use crate::sync::{Event, KeyRange, Session, Start};
 
@@ -112,8 +113,9 @@ impl Node {
         }
         let before = self.effects.refused.len();
         let passes_on = state.exchange.received <= SHORT_SESSION;
+        let spreading = &self.spreading;
         let (pushed, others): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|entry| state.pushed.contains_key(&entry.id()));
+            entries.into_iter().partition(|entry| spreading.is_verifying(&entry.id(), link));
         let mut useless = self.take_session_entries(link, others, passes_on);
         useless += self.take_pushed_entries(link, pushed);
         let own = Source::Peer(link.number());
@@ -130,7 +132,8 @@ impl Node {
         entries: Vec<VerifiedEntry>,
         passes_on: bool,
     ) -> usize {
-        let offered = self.offer_all(entries, &[], link, passes_on);
+        let came = Came { from: Some(link), ..Came::default() };
+        let offered = self.offer_all(entries, &came, passes_on);
         let Some(state) = self.links.get_mut(&link) else { return 0 };
         let mut useless = 0;
         for offered in offered {
@@ -142,24 +145,6 @@ impl Node {
             }
         }
         useless
-    }
-
-    /// Takes entries that were pushed; gives how many were of no use.
-    fn take_pushed_entries(&mut self, link: LinkId, entries: Vec<VerifiedEntry>) -> usize {
-        let Some(state) = self.links.get_mut(&link) else { return 0 };
-        let ids: Vec<EntryId> = entries.iter().map(VerifiedEntry::id).collect();
-        let mut bodies = Vec::new();
-        for id in &ids {
-            self.verifying.remove(id);
-            if let Some(body) = state.pushed.remove(id).flatten() {
-                bodies.push((*id, body));
-            }
-        }
-        let offered = self.offer_all(entries, &bodies, link, true);
-        for (id, offered) in ids.into_iter().zip(&offered) {
-            self.note_pushed(link, id, offered);
-        }
-        offered.iter().filter(|offered| matches!(offered, Offered::Rejected(_))).count()
     }
 }
 

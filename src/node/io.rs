@@ -11,7 +11,7 @@ use super::frame::FrameError;
 use super::outgoing::Outgoing;
 use crate::block::ContentError;
 use crate::entry::{InvalidEntry, SignedEntry, VerifiedEntry};
-use crate::gossip::{ParcelError, Path, PushId};
+use crate::gossip::{Path, PushError, PushId};
 use crate::id::{Content, LinkId, NodeId};
 use crate::sync::SyncError;
 
@@ -230,8 +230,8 @@ pub enum NodeEvent {
 pub enum PeerFault {
     /// It sent a frame that is none.
     Frame(FrameError),
-    /// It pushed what is no parcel.
-    Parcel(ParcelError),
+    /// It pushed what is no push.
+    Push(PushError),
     /// It sent something that has no place at this point.
     OutOfPlace,
     /// It broke the protocol of reconciliation.
@@ -253,7 +253,7 @@ impl fmt::Display for PeerFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PeerFault::Frame(error) => write!(f, "the peer broke the protocol: {error}"),
-            PeerFault::Parcel(error) => write!(f, "the peer broke the protocol: {error}"),
+            PeerFault::Push(error) => write!(f, "the peer broke the protocol: {error}"),
             PeerFault::OutOfPlace => f.write_str("the peer sent a frame that has no place here"),
             PeerFault::Sync(error) => error.fmt(f),
             PeerFault::Entry(error) => write!(f, "the peer passed on an {error}"),
@@ -269,7 +269,7 @@ impl core::error::Error for PeerFault {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             PeerFault::Frame(error) => Some(error),
-            PeerFault::Parcel(error) => Some(error),
+            PeerFault::Push(error) => Some(error),
             PeerFault::Sync(error) => Some(error),
             PeerFault::Entry(error) => Some(error),
             _ => None,

@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,7 +12,7 @@ use super::io::PeerFault;
 use super::outgoing::{MAX_ANSWER, Outgoing};
 use crate::entry::SignedEntry;
 use crate::gossip::Claim;
-use crate::id::{BlockId, EntryId, NodeId};
+use crate::id::{BlockId, NodeId};
 use crate::log::EntryNo;
 use crate::sync::Session;
 use crate::time::Timestamp;
@@ -87,6 +88,8 @@ pub(super) struct Link {
     pub(super) is_behind: bool,
     /// The peer was told that something changed and has not reacted.
     pub(super) hinted: bool,
+    /// The round-trip time, as far as it is known.
+    pub(super) rtt: Duration,
     /// What the peer claimed last.
     pub(super) claim: Option<Claim>,
     /// The peer was told what is here.
@@ -98,9 +101,6 @@ pub(super) struct Link {
     /// When the peer was last asked again for everything it lacked.
     pub(super) reconsidered: Timestamp,
     pub(super) unverified: VecDeque<SignedEntry>,
-    /// Those that were pushed among them and among those being verified, each with the content
-    /// that came along.
-    pub(super) pushed: BTreeMap<EntryId, Option<Bytes>>,
     /// Entries being verified outside.
     pub(super) verifying: usize,
     /// The driver was told to stop reading.
@@ -125,13 +125,13 @@ impl Link {
             exchange: Exchange::default(),
             is_behind: false,
             hinted: false,
+            rtt: Duration::ZERO,
             claim: None,
             has_claimed: false,
             doubt: dialed.then_some(now),
             contacted: now,
             reconsidered: now,
             unverified: VecDeque::new(),
-            pushed: BTreeMap::new(),
             verifying: 0,
             paused: false,
             sending: false,

@@ -59,7 +59,7 @@ use claims::Claims;
 use fetch::{Fetched, Fetcher};
 use link::Link;
 use random::Random;
-use spreading::{Fresh, SHORT_SESSION};
+use spreading::{Came, Spreading};
 
 /// Entries admitted and not durable before links are no longer read: about 8 MiB.
 const MAX_UNSTORED: usize = 8_192;
@@ -89,10 +89,7 @@ pub struct Node {
     next_mark: u64,
     spread: Spread,
     claims: Claims,
-    /// What was written here and is not durable yet.
-    fresh: Fresh,
-    /// Pushed entries whose signatures are being checked, and who sent them first.
-    verifying: BTreeMap<EntryId, LinkId>,
+    spreading: Spreading,
     /// How many entries are durable; they are the first ones.
     durable: usize,
     /// The host was told that there are effects and has not taken them since.
@@ -138,8 +135,7 @@ impl Node {
             next_mark: 1,
             spread: Spread::new(),
             claims: Claims::default(),
-            fresh: Fresh::default(),
-            verifying: BTreeMap::new(),
+            spreading: Spreading::default(),
             store_asked: false,
             sessions: 0,
             more: false,
@@ -173,36 +169,38 @@ impl Node {
     pub fn offer(&mut self, entry: VerifiedEntry) -> Offered {
         let before = self.effects.admitted.len();
         let offered = self.replica.offer(entry, Source::Local, &mut self.effects);
-        self.note_admitted(before);
-        self.spread_admitted(before, None);
+        self.note_admitted(before, &Came::default());
+        self.spread_admitted(before, &Came::default());
         offered
     }
 
-    /// Offers what a peer sent, with the contents that came along.
+    /// Offers what a peer sent, with what came along.
     fn offer_all(
         &mut self,
         entries: Vec<VerifiedEntry>,
-        bodies: &[(EntryId, Bytes)],
-        link: LinkId,
+        came: &Came,
         passes_on: bool,
     ) -> Vec<Offered> {
         let before = self.effects.admitted.len();
-        let source = Source::Peer(link.number());
+        let source = came.from.map_or(Source::Local, |link| Source::Peer(link.number()));
         let offered = self.replica.offer_all(entries, source, &mut self.effects);
-        self.take_bodies(before, bodies);
-        self.note_admitted(before);
+        self.take_bodies(before, &came.bodies);
+        self.note_admitted(before, came);
         if passes_on {
-            self.spread_admitted(before, Some(link));
+            self.spread_admitted(before, came);
         }
         offered
     }
 
     /// Wants the contents of the entries admitted since there were `before` among the effects.
-    fn note_admitted(&mut self, before: usize) {
-        let (log, view) = (self.replica.log(), self.replica.view());
-        for entry in &self.effects.admitted[before..] {
-            let content = log.content_of(entry.no());
-            if let Some(content) = content.filter(|content| !view.is_complete(log, *content)) {
+    fn note_admitted(&mut self, before: usize, came: &Came) {
+        for at in before..self.effects.admitted.len() {
+            let (no, id) = (self.effects.admitted[at].no(), self.effects.admitted[at].id());
+            let (log, view) = (self.replica.log(), self.replica.view());
+            let content = log.content_of(no).filter(|content| !view.is_complete(log, *content));
+            if let Some(content) = content
+                && !self.expect(&id, content, came)
+            {
                 self.fetcher.want(content);
                 self.more = true;
             }
@@ -297,7 +295,7 @@ impl Node {
             return Some(Timestamp::ZERO);
         }
         let times = self.claims_due().into_iter().chain(self.fetcher.deadline());
-        times.chain(self.spread.poll_timeout()).min()
+        times.chain(self.spread.poll_timeout()).chain(self.spreading.due()).min()
     }
 
     /// Takes an input. Work that would take long is cut into pieces of some milliseconds; see
@@ -337,13 +335,16 @@ impl Node {
                 self.spread.handle(self.now, SpreadInput::Datagram { link, bytes });
             }
             Input::Pushed { link, bytes } => {
-                let taken = self.take_parcel(link, &bytes);
+                let taken = self.take_push(link, &bytes);
                 self.close_on_fault(link, taken);
             }
             Input::PushEnded { link, push, delivered } => {
                 self.spread.handle(self.now, SpreadInput::PushEnded { link, push, delivered });
             }
             Input::Path { link, path } => {
+                if let Some(state) = self.links.get_mut(&link) {
+                    state.rtt = path.rtt;
+                }
                 self.spread.handle(self.now, SpreadInput::Path { link, path });
             }
             Input::DialFailed { .. } | Input::Timeout => {}
@@ -356,7 +357,7 @@ impl Node {
         if self.links.remove(&link).is_some() {
             self.replica.forget_source(Source::Peer(link.number()));
             self.fetcher.link_down(link);
-            self.verifying.retain(|_, sender| *sender != link);
+            self.spreading.forget_link(link);
             self.spread.handle(self.now, SpreadInput::LinkDown { link });
             self.note_neighbours();
         }
@@ -385,6 +386,7 @@ impl Node {
             let done = self.converse(*link);
             self.close_on_fault(*link, done);
         }
+        self.ask_for_expected();
         self.fetch();
         self.spread.handle(self.now, SpreadInput::Timeout);
         self.drain_spread();

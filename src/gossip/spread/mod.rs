@@ -7,35 +7,44 @@
 //! ids a little later; who lacks an entry pulls it. Whatever all that misses, the comparison of
 //! sets finds.
 //!
+//! Where every copy counts, entries and contents go along trees instead; where much is lost,
+//! contents go in pieces (`onward` has both).
+//!
 //! Relaying once to each of a few neighbours along a strongly connected graph reaches everybody;
 //! fresh random targets for each message would not ("Epidemic broadcast trees", Leitão, Pereira
 //! and Rodrigues 2007, push eagerly along fixed links and announce along others, as here).
 
 mod hot;
+mod io;
 mod message;
+mod onward;
 mod parcel;
+mod partial;
 mod peer;
+mod route;
+mod uplink;
 
-pub use parcel::{
-    MAX_BODY, MAX_PARCEL_ITEMS, PARCEL_FILL, ParcelError, Parcelled, decode_parcel, encode_parcel,
-};
+pub use io::{Input, Output};
+pub use parcel::{Carried, MAX_BODY, MAX_PARCEL_ITEMS, PARCEL_FILL, Parcelled, PushError, Pushed};
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use bytes::Bytes;
-
-use super::{Path, PushId};
+use super::PushId;
 use crate::id::{EntryId, LinkId};
 use crate::time::Timestamp;
 use hot::Hot;
 use message::{MAX_IDS, Message};
+use partial::Partials;
 use peer::Peer;
+use uplink::Uplink;
 
 /// How long ids wait to be announced: by then most of the others have the entries, and the ids of
 /// a burst share a datagram.
 const ANNOUNCE_AFTER: Duration = Duration::from_millis(100);
+/// The same for what goes along a tree, which takes its time: a pull would only add to the load.
+const ANNOUNCE_LATE: Duration = Duration::from_secs(10);
 /// Links that hear each announcement, in turn: the fault of one neighbour is made good by another.
 const ANNOUNCE_TO: usize = 2;
 /// Ids that wait to be announced; of a longer burst, the comparison of sets tells.
@@ -46,111 +55,6 @@ const MAX_WANTED: usize = 1_024;
 const MAX_TRIES: u8 = 4;
 /// The least wait for the answer to a pull.
 const PULL_PATIENCE: Duration = Duration::from_millis(100);
-
-/// What happened.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Input {
-    /// A peer is connected.
-    LinkUp {
-        /// The new link.
-        link: LinkId,
-    },
-    /// A connection is gone.
-    LinkDown {
-        /// Which.
-        link: LinkId,
-    },
-    /// The links that entries are pushed to from now on.
-    Neighbours(Vec<LinkId>),
-    /// The transport knows more about a way.
-    Path {
-        /// Of which link.
-        link: LinkId,
-        /// What it knows.
-        path: Path,
-    },
-    /// An entry is new here and may leave this node.
-    Publish {
-        /// Which.
-        id: EntryId,
-        /// The entry, with its content if that is small and here.
-        item: Parcelled,
-        /// Who sent it; nothing if it was written here.
-        from: Option<LinkId>,
-    },
-    /// A peer has shown that it has an entry.
-    Has {
-        /// Who.
-        link: LinkId,
-        /// Which entry.
-        id: EntryId,
-    },
-    /// An entry is not here that a peer must have: it announced it, or sent what refers to it.
-    Missing {
-        /// Who.
-        link: LinkId,
-        /// Which entry.
-        id: EntryId,
-    },
-    /// A datagram arrived.
-    Datagram {
-        /// From where.
-        link: LinkId,
-        /// What it contains.
-        bytes: Bytes,
-    },
-    /// Answers [`Output::Push`].
-    PushEnded {
-        /// On which link.
-        link: LinkId,
-        /// Which.
-        push: PushId,
-        /// Whether all of it arrived.
-        delivered: bool,
-    },
-    /// Nothing happened but time.
-    Timeout,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Output {
-    /// Send a parcel on a one-way stream of its own.
-    Push {
-        /// To whom.
-        link: LinkId,
-        /// Which.
-        push: PushId,
-        /// The parcel.
-        bytes: Bytes,
-    },
-    /// Send a datagram.
-    Datagram {
-        /// To whom.
-        link: LinkId,
-        /// What it contains.
-        bytes: Bytes,
-    },
-    /// A peer has these entries; say [`Input::Missing`] of those that are not here.
-    Announced {
-        /// Who.
-        link: LinkId,
-        /// Which.
-        ids: Vec<EntryId>,
-    },
-    /// Something could not be pushed to a peer, or not be had from it: compare sets with it.
-    Lagging {
-        /// Who.
-        link: LinkId,
-    },
-    /// A peer sent a datagram that is none.
-    Fault {
-        /// Who.
-        link: LinkId,
-    },
-}
 
 /// An entry that is pulled.
 #[derive(Debug)]
@@ -165,7 +69,7 @@ struct Wanted {
 /// The state machine that spreads entries. It holds what is new for a minute, and nothing else.
 ///
 /// ```
-/// use basefs::gossip::{Parcelled, Spread, SpreadInput as Input, SpreadOutput as Output};
+/// use basefs::gossip::{Carried, Parcelled, Spread, SpreadInput as Input, SpreadOutput as Output};
 /// use basefs::id::{EntryId, LinkId};
 /// use basefs::time::Timestamp;
 ///
@@ -174,8 +78,9 @@ struct Wanted {
 /// spread.handle(Timestamp::ZERO, Input::LinkUp { link });
 /// spread.handle(Timestamp::ZERO, Input::Neighbours(vec![link]));
 /// let (id, entry) = (EntryId::from_bytes([7; 32]), b"entry"[..].into());
-/// let item = Parcelled { entry, body: None };
-/// spread.handle(Timestamp::ZERO, Input::Publish { id, item, from: None });
+/// let item = Parcelled { entry, body: Carried::Nothing };
+/// let (block, from, span) = (None, None, None);
+/// spread.handle(Timestamp::ZERO, Input::Publish { id, item, block, from, span });
 /// assert!(matches!(spread.poll_output(), Some(Output::Push { .. })));
 /// ```
 #[derive(Debug, Default)]
@@ -183,7 +88,10 @@ pub struct Spread {
     now: Timestamp,
     peers: BTreeMap<LinkId, Peer>,
     neighbours: Vec<LinkId>,
+    ring: Vec<LinkId>,
     hot: Hot,
+    partials: Partials,
+    uplink: Uplink,
     unannounced: Vec<EntryId>,
     announce_at: Option<Timestamp>,
     /// Whose turn it is to hear an announcement.
@@ -208,7 +116,7 @@ impl Spread {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let pulls = self.wanted.values().map(|wanted| wanted.due);
         let pushes = self.peers.values().filter_map(Peer::due);
-        pulls.chain(pushes).chain(self.announce_at).min()
+        pulls.chain(pushes).chain(self.announce_at).chain(self.uplink.due()).min()
     }
 
     /// Entries that wait to be pushed to a peer.
@@ -220,16 +128,28 @@ impl Spread {
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.now = now.max(self.now);
         self.hot.forget_old(self.now);
+        self.partials.forget_old(self.now);
         match input {
             Input::LinkUp { link } => drop(self.peers.insert(link, Peer::default())),
             Input::LinkDown { link } => self.link_down(link),
             Input::Neighbours(links) => self.neighbours = links,
+            Input::Ring(links) => self.ring = links,
             Input::Path { link, path } => {
                 if let Some(peer) = self.peers.get_mut(&link) {
                     peer.path = path;
                 }
             }
-            Input::Publish { id, item, from } => self.publish(id, item, from),
+            Input::Publish { id, item, block, from, span } => {
+                self.publish(id, item, from, span);
+                if let Some((root, length)) = block {
+                    self.name(root, length);
+                }
+            }
+            Input::Again { id, span } => self.route(id, span),
+            Input::Piece { link, span, root, length, piece } => {
+                let way = partial::Way { from: link, span };
+                self.take_piece(root, length, piece, way);
+            }
             Input::Has { link, id } => self.hot.note_known(&id, link),
             Input::Missing { link, id } => self.miss(link, id),
             Input::Datagram { link, bytes } => self.take_datagram(link, &bytes),
@@ -242,6 +162,8 @@ impl Spread {
     fn link_down(&mut self, link: LinkId) {
         self.peers.remove(&link);
         self.neighbours.retain(|neighbour| *neighbour != link);
+        self.ring.clear();
+        self.uplink.link_down(link);
         self.hot.forget_link(link);
         for wanted in self.wanted.values_mut() {
             wanted.sources.retain(|source| *source != link);
@@ -249,14 +171,30 @@ impl Spread {
         self.wanted.retain(|_, wanted| !wanted.sources.is_empty());
     }
 
-    fn publish(&mut self, id: EntryId, item: Parcelled, from: Option<LinkId>) {
+    fn publish(&mut self, id: EntryId, item: Parcelled, from: Option<LinkId>, span: Option<usize>) {
         self.wanted.remove(&id);
+        let (item, span) = if from.is_none() { self.choose_way(item) } else { (item, span) };
         if !self.hot.insert(id, item, self.now) {
             return;
         }
         if let Some(from) = from {
             self.hot.note_known(&id, from);
         }
+        match span {
+            Some(span) => self.route(id, span),
+            None => self.flood(id, from),
+        }
+        if self.unannounced.len() < MAX_UNANNOUNCED {
+            self.unannounced.push(id);
+            let (soon, late) = (self.now + ANNOUNCE_AFTER, self.now + ANNOUNCE_LATE);
+            let due = self.announce_at.get_or_insert(soon);
+            if span.is_some() {
+                *due = late;
+            }
+        }
+    }
+
+    fn flood(&mut self, id: EntryId, from: Option<LinkId>) {
         for link in &self.neighbours {
             if let Some(peer) = self.peers.get_mut(link)
                 && Some(*link) != from
@@ -264,10 +202,6 @@ impl Spread {
             {
                 self.outputs.push_back(Output::Lagging { link: *link });
             }
-        }
-        if self.unannounced.len() < MAX_UNANNOUNCED {
-            self.unannounced.push(id);
-            self.announce_at.get_or_insert(self.now + ANNOUNCE_AFTER);
         }
     }
 
@@ -307,9 +241,10 @@ impl Spread {
     }
 
     fn push_ended(&mut self, link: LinkId, push: PushId, delivered: bool) {
+        self.uplink.ended(self.now, (link, push), delivered);
         let Some(peer) = self.peers.get_mut(&link) else { return };
         let ids = peer.ended(push);
-        if !delivered && !ids.is_empty() {
+        if !delivered {
             ids.iter().for_each(|id| self.hot.note_unknown(id, link));
             self.outputs.push_back(Output::Lagging { link });
         }
@@ -323,11 +258,13 @@ impl Spread {
                 if items.is_empty() {
                     break;
                 }
-                let bytes = encode_parcel(&items);
-                let push = peer.began(self.now, ids, bytes.len());
+                let bytes = Pushed::Parcel(items).encode();
+                let push = peer.began(self.now, ids);
+                self.uplink.began(self.now, (*link, push), bytes.len(), false);
                 self.outputs.push_back(Output::Push { link: *link, push, bytes });
             }
         }
+        self.send_copies();
         if self.announce_at.is_some_and(|at| at <= self.now) {
             self.announce();
         }

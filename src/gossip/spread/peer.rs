@@ -94,10 +94,16 @@ impl Peer {
     }
 
     /// A parcel is under way from now on.
-    pub(super) fn began(&mut self, now: Timestamp, ids: Vec<EntryId>, _bytes: usize) -> PushId {
+    pub(super) fn began(&mut self, now: Timestamp, ids: Vec<EntryId>) -> PushId {
+        let push = self.number();
+        self.under_way.insert(push, UnderWay { ids, since: now });
+        push
+    }
+
+    /// A number for a push that does not hold up parcels.
+    pub(super) fn number(&mut self) -> PushId {
         let push = PushId::new(self.next);
         self.next += 1;
-        self.under_way.insert(push, UnderWay { ids, since: now });
         push
     }
 
