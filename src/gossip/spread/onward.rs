@@ -55,17 +55,15 @@ impl Spread {
         }
         let (root, length) = (block::id(body), body.len());
         self.partials.name(root, length, self.now);
-        // A different root of the tree for each piece, a different place of the ring for each block.
-        let first = root
-            .as_bytes()
-            .iter()
-            .fold(0_usize, |sum, byte| sum * 31 % 65_536 + usize::from(*byte));
+        // A different root of the tree for each piece, a third of the ring apart, which spreads the
+        // load best; and a different first one for each block.
+        let first = usize::from(root.as_bytes()[0]);
         for piece in Piece::split(body) {
             let way = Way { from: LinkId::new(u64::MAX), span: None };
             self.partials.take(root, length, piece.clone(), way, self.now);
             match span {
                 Some(span) => {
-                    let at = (first + piece.index * self.ring.len() / 16) % self.ring.len();
+                    let at = (first + piece.index * span / 3) % self.ring.len();
                     let push = Pushed::Piece { span: Some(span), root, length, piece };
                     self.send_copy(span, at, &push);
                 }

@@ -108,12 +108,13 @@ impl Partials {
     ) -> Taken {
         let partial = self.open(root, length, now);
         let index = piece.index;
-        let is_new =
-            partial.length == length && partial.pieces.get(index).is_some_and(Option::is_none);
-        if !is_new {
+        if partial.length != length || index >= partial.pieces.len() {
             return Taken::default();
         }
-        partial.pieces[index] = Some(piece.clone());
+        // Who has it already still answers for its part of the ring.
+        if partial.pieces[index].replace(piece.clone()).is_some() && way.span.is_none() {
+            return Taken::default();
+        }
         if !partial.is_named {
             partial.held.push((index, way));
             return Taken::default();

@@ -15,9 +15,10 @@ const SAMPLES: usize = 16;
 const MIN_SAMPLES: usize = 3;
 /// A sample of a network that is not limited by its uplink, in bytes a second.
 const FAST: u64 = 1 << 40;
-/// Copies under way along trees; a further one leaves after [`PACE`].
+/// Copies under way along trees. A further one leaves when the last must have left, or after
+/// [`PACE`] if the rate is unknown: a long way, on which acknowledgements take seconds, is not to
+/// be mistaken for a narrow one.
 const WINDOW: usize = 2;
-/// So that a long way, on which acknowledgements take seconds, is not mistaken for a narrow one.
 const PACE: Duration = Duration::from_millis(250);
 /// Copies that wait to be sent along trees; about 5 MiB.
 const MAX_WAITING: usize = 4_096;
@@ -55,6 +56,8 @@ pub(super) struct Uplink {
     copies: VecDeque<Copy>,
     copies_under_way: usize,
     sent_at: Timestamp,
+    /// Length of the copy that was sent last.
+    sent_bytes: usize,
 }
 
 impl Uplink {
@@ -64,7 +67,7 @@ impl Uplink {
         self.under_way.insert(at, UnderWay { since: now, bytes, number, is_copy: copy });
         if copy {
             self.copies_under_way += 1;
-            self.sent_at = now;
+            (self.sent_at, self.sent_bytes) = (now, bytes);
         }
     }
 
@@ -126,7 +129,11 @@ impl Uplink {
     /// When the next copy may leave.
     pub(super) fn due(&self) -> Option<Timestamp> {
         let free = self.copies_under_way < WINDOW;
-        let at = if free { Timestamp::ZERO } else { self.sent_at + PACE };
+        let takes = |rate: u64| {
+            Duration::from_micros((self.sent_bytes as u64).saturating_mul(1_000_000) / rate.max(1))
+        };
+        let pace = || self.rate().map_or(PACE, |rate| takes(rate) * 5 / 4);
+        let at = if free { Timestamp::ZERO } else { self.sent_at + pace() };
         (!self.copies.is_empty()).then_some(at)
     }
 

@@ -4,4 +4,4 @@ mod contents;
 mod converge;
 mod hostile;
 mod spread;
-mod world;
+pub(crate) mod world;

@@ -1,0 +1,3 @@
+//! Gossip: who is there, and how what is new gets around.
+
+mod spread;
