@@ -5,6 +5,10 @@
 
 use core::time::Duration;
 
+mod claim;
+
+pub use claim::Claim;
+
 /// A frame on its way on a one-way stream, by a number that is never used again on its link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PushId(u64);

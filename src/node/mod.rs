@@ -32,6 +32,9 @@ mod link;
 mod outgoing;
 mod random;
 mod replica;
+mod replicated;
+mod standing;
+mod status;
 
 pub use crate::id::LinkId;
 pub use fetch::Walk;
@@ -39,6 +42,9 @@ pub use frame::{Frame, FrameError, MAX_FRAME_ENTRIES, MAX_FRAME_IDS};
 pub use io::{Input, NodeEvent, Output, PeerFault};
 pub use outgoing::{Archive, Outgoing};
 pub use replica::{Effects, Replica, Restore, RestoreError};
+pub use replicated::{MAX_AWAITED_IDS, MAX_AWAITS};
+pub use standing::{Standing, Standings};
+pub use status::Unsent;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -57,6 +63,7 @@ use crate::time::Timestamp;
 use fetch::{Fetched, Fetcher};
 use link::Link;
 use random::Random;
+use replicated::Replicated;
 
 /// About how long two nodes go without comparing. A session between equals costs some 200 bytes.
 const SYNC_INTERVAL: Duration = Duration::from_secs(20);
@@ -80,6 +87,8 @@ pub struct Node {
     tree: Tree,
     links: BTreeMap<LinkId, Link>,
     fetcher: Fetcher,
+    replicated: Replicated,
+    standings: Standings,
     random: Random,
     now: Timestamp,
     effects: Effects,
@@ -134,6 +143,8 @@ impl Node {
             replica,
             links: BTreeMap::new(),
             fetcher,
+            replicated: Replicated::default(),
+            standings: Standings::default(),
             random: Random::new(&seed),
             now: Timestamp::ZERO,
             effects: Effects::default(),
@@ -253,6 +264,7 @@ impl Node {
                 link.stored(taken.blocks.iter().chain(&taken.roots));
             }
         }
+        self.answer_awaits();
         while let Some(origin) = self.origins.front_mut()
             && origin.entries.start < self.durable
         {
@@ -312,6 +324,8 @@ impl Node {
             Input::LinkUp { link, peer, dialed } => {
                 self.links.insert(link, Link::new(peer, dialed, self.now));
                 self.fetcher.link_up(link, self.now);
+                self.replicated.link_up(link, peer);
+                self.ask_replicated();
             }
             Input::LinkDown { link } => self.forget(link),
             Input::Frame { link, bytes } => {
@@ -335,6 +349,8 @@ impl Node {
                     state.is_behind = true;
                 }
             }
+            Input::AwaitReplicated { token, heads } => self.await_replicated(token, heads),
+            Input::ForgetReplicated { token } => self.forget_replicated(token),
             Input::Datagram { .. }
             | Input::Pushed { .. }
             | Input::PushEnded { .. }
@@ -350,6 +366,7 @@ impl Node {
         if self.links.remove(&link).is_some() {
             self.replica.forget_source(Source::Peer(link.number()));
             self.fetcher.link_down(link);
+            self.replicated.link_down(link);
         }
     }
 

@@ -3,4 +3,5 @@
 mod contents;
 mod converge;
 mod hostile;
+mod replicated;
 mod world;
