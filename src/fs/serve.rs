@@ -129,7 +129,7 @@ impl Fs {
     pub fn serve_on<T: Transport>(&self, transport: T) -> Result<Serving, ServeError> {
         let access =
             Access::Secret { current: self.identity.secret.clone(), also_accepted: Vec::new() };
-        let admission = Admission { hierarchy: self.hierarchy(), access };
+        let admission = Admission::new(self.hierarchy(), access);
         let peers = load_peers(&**self.engine.store())?;
         let handle = Driver::spawn(transport, Arc::clone(&self.engine), admission, peers);
         Ok(Serving { fs: self.clone(), handle })

@@ -162,7 +162,7 @@ fn an_answer_names_the_question() {
     let heads = write(&mut world, 0, "file");
     let unknown = EntryId::from_bytes([9; 32]);
     world.hear(0, link, &Frame::Await { token: 1, heads: vec![heads[0], unknown] });
-    world.hear(0, link, &Frame::Await { token: 2, heads: heads.clone() });
+    world.hear(0, link, &Frame::Await { token: 2, heads });
     let said = world.said(0, link);
     assert!(said.contains(&Frame::Reached { token: 2 }), "{said:?}");
     assert!(!said.contains(&Frame::Reached { token: 1 }), "{said:?}");
