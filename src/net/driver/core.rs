@@ -4,7 +4,6 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -28,8 +27,7 @@ pub(super) struct Core<T: Transport, H> {
     pub(super) registry: Arc<Registry>,
     /// Where connections go that passed the hello.
     pub(super) met: mpsc::Sender<Meeting<T::Connection>>,
-    origin: Instant,
-    /// When the timer will go off, in microseconds since `origin`.
+    /// When the timer will go off, in microseconds of the node's time.
     due: AtomicU64,
     /// The timer must go off earlier.
     earlier: Notify,
@@ -61,7 +59,6 @@ impl<T: Transport, H: Host> Core<T, H> {
             transport,
             host,
             gate,
-            origin: registry.origin,
             registry,
             met,
             due: AtomicU64::new(u64::MAX),
@@ -186,7 +183,7 @@ impl<T: Transport, H: Host> Core<T, H> {
             let due = self.host.with_node(|node| node.poll_timeout());
             let due = due.map_or(u64::MAX, Timestamp::as_micros);
             self.due.store(due, Ordering::Release);
-            let wait = core::time::Duration::from_micros(due).saturating_sub(self.origin.elapsed());
+            let wait = Timestamp::from_micros(due) - self.now();
             tokio::select! {
                 () = tokio::time::sleep(wait) => self.input(Input::Timeout),
                 () = self.earlier.notified() => {}

@@ -82,7 +82,7 @@ impl Driver {
         gate: impl Into<Gate>,
         peers: impl IntoIterator<Item = PeerAddress>,
     ) -> Handle {
-        let registry = Arc::new(Registry::new(transport.node()));
+        let registry = Arc::new(Registry::new(transport.node(), host.with_node(|node| node.now())));
         peers.into_iter().for_each(|peer| registry.add_peer(peer));
         let (node, addresses) = (transport.node(), transport.local_addresses());
         let (met, meetings) = mpsc::channel(1);

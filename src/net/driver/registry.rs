@@ -92,8 +92,8 @@ pub(super) enum Request {
 
 pub(super) struct Registry {
     node: NodeId,
-    /// When the node's time began.
-    pub(super) origin: Instant,
+    /// A moment, and what it is in the node's time, which goes on when a node is served again.
+    origin: (Instant, Timestamp),
     state: Mutex<State>,
     /// Counts changes of who is known and connected.
     changes: watch::Sender<u64>,
@@ -103,10 +103,10 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn new(node: NodeId) -> Self {
+    pub(super) fn new(node: NodeId, now: Timestamp) -> Self {
         Self {
             node,
-            origin: Instant::now(),
+            origin: (Instant::now(), now),
             state: Mutex::default(),
             changes: watch::Sender::new(0),
             stopping: watch::Sender::new(false),
@@ -115,8 +115,8 @@ impl Registry {
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        let micros = self.origin.elapsed().as_micros();
-        Timestamp::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+        let (since, then) = self.origin;
+        then + since.elapsed()
     }
 
     fn changed(&self) {
