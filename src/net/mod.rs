@@ -13,6 +13,7 @@ mod backoff;
 mod codec;
 mod driver;
 mod framing;
+mod gate;
 mod hello;
 pub mod memory;
 mod quic;
@@ -22,8 +23,10 @@ mod tls;
 pub use crate::wire::ReadSecret;
 pub use backoff::Backoff;
 pub use driver::{
-    Driver, DriverError, Handle, Host, LinkStatus, PeerStatus, SyncReport, SynchroniseError,
+    Driver, DriverError, Handle, Host, LinkStatus, PeerStatus, ReplicationError, SyncReport,
+    SynchroniseError,
 };
+pub use gate::Gate;
 pub use hello::{
     Access, Admission, DIAL_TIMEOUT, Established, HELLO_LIMIT, HELLO_TIMEOUT, PROTOCOL_VERSION,
     Role, dial, hello, welcome,
@@ -179,19 +182,22 @@ pub enum CloseReason {
     Misbehaved,
     /// Too many connections, or a budget is used up: try later.
     Busy,
+    /// The node has expelled the peer.
+    Expelled,
     /// A code this version does not know.
     Unknown,
 }
 
 impl CloseReason {
     /// Every reason that has a code of its own.
-    const KNOWN: [CloseReason; 6] = [
+    const KNOWN: [CloseReason; 7] = [
         CloseReason::Done,
         CloseReason::OtherHierarchy,
         CloseReason::WrongSecret,
         CloseReason::OtherVersion,
         CloseReason::Misbehaved,
         CloseReason::Busy,
+        CloseReason::Expelled,
     ];
 
     /// The code on the wire; part of the protocol. A connection that is merely dropped closes
@@ -204,6 +210,7 @@ impl CloseReason {
             CloseReason::OtherVersion => 3,
             CloseReason::Misbehaved => 4,
             CloseReason::Busy => 5,
+            CloseReason::Expelled => 6,
             // Far from the codes that later versions will add.
             CloseReason::Unknown => 0xffff,
         }
@@ -264,6 +271,8 @@ pub enum ConnectError {
     OtherHierarchy,
     /// The peer does not accept our read secret, or we do not accept its: the ticket is outdated.
     WrongSecret,
+    /// The peer has expelled this node, or this node the peer. It does not depend on a ticket.
+    Expelled,
     /// The peer broke the protocol while connecting.
     Misbehaved {
         /// What it did.
@@ -302,6 +311,7 @@ impl fmt::Display for ConnectError {
             ConnectError::WrongSecret => f.write_str(
                 "the read secret was not accepted: the ticket is outdated or of somebody else",
             ),
+            ConnectError::Expelled => f.write_str("one of the two nodes has expelled the other"),
             ConnectError::Misbehaved { what } => write!(f, "the peer broke the protocol: {what}"),
             ConnectError::Busy => f.write_str("the peer accepts no more connections now"),
             ConnectError::HungUp { reason } => {
@@ -366,11 +376,11 @@ mod tests {
     #[test]
     fn close_codes_are_frozen() {
         let codes = CloseReason::KNOWN.map(CloseReason::code);
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6]);
         for reason in CloseReason::KNOWN {
             assert_eq!(CloseReason::from_code(reason.code().into()), reason);
         }
-        assert_eq!(CloseReason::from_code(6), CloseReason::Unknown);
+        assert_eq!(CloseReason::from_code(7), CloseReason::Unknown);
         assert_eq!(CloseReason::from_code(u64::MAX), CloseReason::Unknown);
     }
 }

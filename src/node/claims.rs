@@ -122,7 +122,9 @@ impl Node {
             match self.tree.summary(&order, all, &mut Work::new(CLAIM_WORK)) {
                 Some(summary) => {
                     self.claims.due = None;
-                    self.claims.replace(claim_of(&summary), self.now);
+                    let claim = claim_of(&summary);
+                    self.claims.replace(claim, self.now);
+                    self.standings.note_own(claim, self.now);
                 }
                 None => self.more = true,
             }
@@ -140,6 +142,7 @@ impl Node {
         let compared = self.claims.compare(&claim);
         let (now, usual) = (self.now, self.patience());
         let Some(state) = self.links.get_mut(&link) else { return };
+        self.standings.heard(state.peer, claim, now);
         // On a new link nothing is on its way yet, and the peer that dialled acts by itself.
         let is_new = state.claim.replace(claim).is_none() && state.dialed;
         let patience = if is_new { Duration::ZERO } else { usual };

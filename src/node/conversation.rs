@@ -39,6 +39,8 @@ impl Node {
             Frame::Ask(ids) => state.asked(ids),
             Frame::Blocks(blocks) => self.fetcher.received(link, blocks, self.now),
             Frame::Absent(ids) => self.fetcher.absent(link, &ids, self.now),
+            Frame::Await { token, heads } => self.take_await(link, token, heads),
+            Frame::Reached { token } => self.take_reached(link, token),
             Frame::Have(ids) if ids.is_empty() => {
                 self.fetcher.reconsider(link);
                 Ok(())
@@ -278,7 +280,7 @@ impl Node {
     fn finish(&mut self, link: LinkId, equal: bool) {
         let Some(state) = self.links.get_mut(&link) else { return };
         state.session = None;
-        let exchange = core::mem::take(&mut state.exchange);
+        let (peer, exchange) = (state.peer, core::mem::take(&mut state.exchange));
         // What was written meanwhile is worth another session; what was not admitted is not.
         state.is_behind |= state.dialed && !equal && exchange.admitted;
         state.contacted = self.now;
@@ -289,6 +291,7 @@ impl Node {
             state.reconsidered = self.now;
             self.fetcher.reconsider(link);
         }
+        self.standings.compared(peer, equal, self.now);
         let finished = NodeEvent::SyncFinished { link, session, equal, sent, received };
         self.outputs.push_back(Output::Event(finished));
     }

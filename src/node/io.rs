@@ -12,7 +12,7 @@ use super::outgoing::Outgoing;
 use crate::block::ContentError;
 use crate::entry::{InvalidEntry, SignedEntry, VerifiedEntry};
 use crate::gossip::{Path, PushError, PushId};
-use crate::id::{Content, LinkId, NodeId};
+use crate::id::{Content, EntryId, LinkId, NodeId};
 use crate::sync::SyncError;
 
 /// What happened outside. About a link that is gone, any input is in order and does nothing.
@@ -108,6 +108,20 @@ pub enum Input {
     DialFailed {
         /// Who did not answer, or refused.
         peer: NodeId,
+    },
+    /// Find out who has these entries and all that they refer to, durably:
+    /// [`NodeEvent::Replicated`] says so for each peer, also for one that connects later, until
+    /// [`Input::ForgetReplicated`].
+    AwaitReplicated {
+        /// Names the question in the answers; the host's choice.
+        token: u64,
+        /// The entries, which need not be here. None stands for the genesis.
+        heads: Vec<EntryId>,
+    },
+    /// There is no interest any more in who has some entries.
+    ForgetReplicated {
+        /// The question.
+        token: u64,
     },
     /// Compare with this peer as soon as possible, whether or not anything changed.
     Synchronise {
@@ -213,6 +227,15 @@ pub enum NodeEvent {
         sent: u64,
         /// Entries received in it, known ones included.
         received: u64,
+    },
+    /// A peer has told that it has all that was asked for, durably. It is the peer's word.
+    Replicated {
+        /// On which link.
+        link: LinkId,
+        /// Who.
+        peer: NodeId,
+        /// The question: that of [`Input::AwaitReplicated`].
+        token: u64,
     },
     /// The author of a content made it so that it can never be complete; it is not asked for
     /// again.

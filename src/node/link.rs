@@ -10,6 +10,7 @@ use super::fetch::{MAX_ASKED, MAX_BLOCKS};
 use super::frame::{Frame, MAX_FRAME_ENTRIES, MAX_FRAME_IDS};
 use super::io::PeerFault;
 use super::outgoing::{MAX_ANSWER, Outgoing};
+use super::status::Unsent;
 use crate::entry::SignedEntry;
 use crate::gossip::Claim;
 use crate::id::{BlockId, NodeId};
@@ -171,6 +172,15 @@ impl Link {
 
     pub(super) fn has_output(&self) -> bool {
         !self.urgent.is_empty() || !self.answers.is_empty()
+    }
+
+    pub(super) fn unsent(&self) -> Unsent {
+        let entries = self.urgent.iter().map(|queued| match queued {
+            Queued::Frame(_) => 0,
+            Queued::Entries(numbers) => numbers.len(),
+        });
+        let (bytes, blocks) = (self.queued_bytes, self.answers.len());
+        Unsent { bytes, entries: entries.sum(), blocks }
     }
 
     /// The next thing to send; blocks only when nothing else waits.

@@ -33,7 +33,10 @@ mod link;
 mod outgoing;
 mod random;
 mod replica;
+mod replicated;
 mod spreading;
+mod standing;
+mod status;
 
 pub use crate::id::LinkId;
 pub use fetch::Walk;
@@ -41,6 +44,9 @@ pub use frame::{Frame, FrameError, MAX_FRAME_ENTRIES, MAX_FRAME_IDS};
 pub use io::{Input, NodeEvent, Output, PeerFault};
 pub use outgoing::{Archive, Outgoing};
 pub use replica::{Effects, Replica, Restore, RestoreError};
+pub use replicated::{MAX_AWAITED_IDS, MAX_AWAITS};
+pub use standing::{Standing, Standings};
+pub use status::Unsent;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -59,6 +65,7 @@ use claims::Claims;
 use fetch::{Fetched, Fetcher};
 use link::Link;
 use random::Random;
+use replicated::Replicated;
 use spreading::{Came, Spreading};
 
 /// Entries admitted and not durable before links are no longer read: about 8 MiB.
@@ -81,6 +88,8 @@ pub struct Node {
     tree: Tree,
     links: BTreeMap<LinkId, Link>,
     fetcher: Fetcher,
+    replicated: Replicated,
+    standings: Standings,
     random: Random,
     now: Timestamp,
     effects: Effects,
@@ -128,6 +137,8 @@ impl Node {
             replica,
             links: BTreeMap::new(),
             fetcher,
+            replicated: Replicated::default(),
+            standings: Standings::default(),
             random: Random::new(&seed),
             now: Timestamp::ZERO,
             effects: Effects::default(),
@@ -258,6 +269,7 @@ impl Node {
             }
         }
         self.spread_durable();
+        self.answer_awaits();
         self.more = true;
     }
 
@@ -308,6 +320,8 @@ impl Node {
                 self.fetcher.link_up(link, self.now);
                 self.spread.handle(self.now, SpreadInput::LinkUp { link });
                 self.note_neighbours();
+                self.replicated.link_up(link, peer);
+                self.ask_replicated();
             }
             Input::LinkDown { link } => self.forget(link),
             Input::Frame { link, bytes } => {
@@ -347,6 +361,8 @@ impl Node {
                 }
                 self.spread.handle(self.now, SpreadInput::Path { link, path });
             }
+            Input::AwaitReplicated { token, heads } => self.await_replicated(token, heads),
+            Input::ForgetReplicated { token } => self.forget_replicated(token),
             Input::DialFailed { .. } | Input::Timeout => {}
         }
         self.advance();
@@ -360,6 +376,7 @@ impl Node {
             self.spreading.forget_link(link);
             self.spread.handle(self.now, SpreadInput::LinkDown { link });
             self.note_neighbours();
+            self.replicated.link_down(link);
         }
     }
 

@@ -4,15 +4,14 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::Host;
 use super::link::Meeting;
 use super::registry::{Registry, Request};
 use crate::entry::{SignedEntry, VerifiedEntry, verify_all};
-use crate::net::{Admission, CloseReason, Transport};
+use crate::net::{CloseReason, Gate, Transport};
 use crate::node::{Input, LinkId, Node, Output, Walk};
 use crate::time::Timestamp;
 
@@ -24,12 +23,11 @@ const FEW_ENTRIES: usize = 4;
 pub(super) struct Core<T: Transport, H> {
     pub(super) transport: T,
     pub(super) host: Arc<H>,
-    pub(super) admission: Admission,
+    pub(super) gate: Gate,
     pub(super) registry: Arc<Registry>,
     /// Where connections go that passed the hello.
     pub(super) met: mpsc::Sender<Meeting<T::Connection>>,
-    origin: Instant,
-    /// When the timer will go off, in microseconds since `origin`.
+    /// When the timer will go off, in microseconds of the node's time.
     due: AtomicU64,
     /// The timer must go off earlier.
     earlier: Notify,
@@ -53,17 +51,16 @@ impl<T: Transport, H: Host> Core<T, H> {
     pub(super) fn new(
         transport: T,
         host: Arc<H>,
-        admission: Admission,
+        gate: Gate,
         registry: Arc<Registry>,
         met: mpsc::Sender<Meeting<T::Connection>>,
     ) -> Self {
         Self {
             transport,
             host,
-            admission,
+            gate,
             registry,
             met,
-            origin: Instant::now(),
             due: AtomicU64::new(u64::MAX),
             earlier: Notify::new(),
             unstored: Notify::new(),
@@ -71,8 +68,7 @@ impl<T: Transport, H: Host> Core<T, H> {
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        let micros = self.origin.elapsed().as_micros();
-        Timestamp::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+        self.registry.now()
     }
 
     /// Hands an input to the node and does what comes of it.
@@ -187,7 +183,7 @@ impl<T: Transport, H: Host> Core<T, H> {
             let due = self.host.with_node(|node| node.poll_timeout());
             let due = due.map_or(u64::MAX, Timestamp::as_micros);
             self.due.store(due, Ordering::Release);
-            let wait = core::time::Duration::from_micros(due).saturating_sub(self.origin.elapsed());
+            let wait = Timestamp::from_micros(due) - self.now();
             tokio::select! {
                 () = tokio::time::sleep(wait) => self.input(Input::Timeout),
                 () = self.earlier.notified() => {}
@@ -200,20 +196,30 @@ impl<T: Transport, H: Host> Core<T, H> {
     }
 
     fn take_requests(self: &Arc<Self>) {
-        for Request { link, answer } in self.registry.take_requests() {
-            let now = self.now();
-            let (before, drained) = self.host.with_node(|node| {
-                let known = node.peers().any(|(known, _)| known == link);
-                let before = known.then_some(node.sessions());
-                node.handle(now, Input::Synchronise { link });
-                (before, drain(node))
-            });
-            if let Some(before) = before {
-                // Whoever asked may have stopped waiting.
-                let _ = answer.send(before);
+        for request in self.registry.take_requests() {
+            match request {
+                Request::Synchronise { link, answer } => self.synchronise(link, answer),
+                Request::Await { token, heads } => {
+                    self.input(Input::AwaitReplicated { token, heads });
+                }
+                Request::Forget { token } => self.input(Input::ForgetReplicated { token }),
             }
-            self.dispatch(drained);
         }
+    }
+
+    fn synchronise(self: &Arc<Self>, link: LinkId, answer: oneshot::Sender<u64>) {
+        let now = self.now();
+        let (before, drained) = self.host.with_node(|node| {
+            let known = node.peers().any(|(known, _)| known == link);
+            let before = known.then_some(node.sessions());
+            node.handle(now, Input::Synchronise { link });
+            (before, drain(node))
+        });
+        if let Some(before) = before {
+            // Whoever asked may have stopped waiting.
+            let _ = answer.send(before);
+        }
+        self.dispatch(drained);
     }
 }
 

@@ -20,7 +20,10 @@ impl<T: Transport, H: Host> Core<T, H> {
     /// Keeps one peer connected as far as that depends on dialling.
     pub(super) async fn dial_always(self: Arc<Self>, peer: NodeId) {
         let mut backoff = Backoff::new();
+        let mut gate = self.gate.changes();
         loop {
+            // The sender is ours, so waiting cannot fail.
+            let _ = gate.wait_for(|admission| !admission.expelled.contains(&peer)).await;
             let addresses = self.registry.addresses(peer);
             let attempt = tokio::select! {
                 attempt = self.dial_once(peer, &addresses) => attempt,
@@ -43,6 +46,8 @@ impl<T: Transport, H: Host> Core<T, H> {
                 () = tokio::time::sleep(due - self.now()) => {}
                 () = self.registry.until_connected(peer) => {}
                 () = self.registry.until_moved(peer, &addresses) => {}
+                // A new secret may be the one that was missing.
+                Ok(()) = gate.changed() => {}
             }
         }
     }
@@ -58,7 +63,7 @@ impl<T: Transport, H: Host> Core<T, H> {
             let core = self.clone();
             attempts.spawn(async move {
                 tokio::time::sleep(STAGGER * at).await;
-                dial(&core.transport, address, peer, &core.admission).await
+                dial(&core.transport, address, peer, &core.gate.admission()).await
             });
         }
         let mut error = ConnectError::TimedOut;

@@ -15,7 +15,9 @@ use super::Host;
 use super::core::{Core, drain};
 use super::registry::{LinkEntry, Signals};
 use crate::net::hello::{Established, welcome};
-use crate::net::{CloseReason, Connection, FrameReceiver, FrameSender, LinkError, Transport};
+use crate::net::{
+    CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError, Transport,
+};
 use crate::node::{Input, LinkId, Outgoing};
 
 /// Connections at a time; each costs about 100 kB when idle. A hierarchy with more nodes connects
@@ -53,6 +55,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         let mut services = JoinSet::new();
         services.spawn(self.clone().keep_time());
         services.spawn(self.clone().store_all());
+        services.spawn(self.clone().keep_gate());
         let mut links = JoinSet::new();
         let mut arrivals = JoinSet::new();
         let numbers = Numbers::default();
@@ -95,9 +98,19 @@ impl<T: Transport, H: Host> Core<T, H> {
         let _ = tokio::time::timeout(FAREWELL, self.transport.wait_closed()).await;
     }
 
+    /// Closes connections to peers that are not let in any more.
+    async fn keep_gate(self: Arc<Self>) {
+        let mut changes = self.gate.changes();
+        // The sender is ours, so waiting cannot fail.
+        while changes.changed().await.is_ok() {
+            let admission = changes.borrow_and_update().clone();
+            self.registry.review(&admission);
+        }
+    }
+
     /// Hears the hello of a peer that connected.
     async fn hear(self: Arc<Self>, connection: T::Connection) {
-        match welcome(connection, &self.admission).await {
+        match welcome(connection, &self.gate.admission()).await {
             Ok(established) => {
                 let meeting = Meeting { established, dialed: false, settled: None };
                 // Fails only when the driver stops.
@@ -130,6 +143,7 @@ impl<T: Transport, H: Host> Core<T, H> {
             link,
             dialed,
             since: Instant::now(),
+            secret: established.secret.clone(),
             signals: signals.clone(),
             stats: Box::new(move || counted.stats()),
             close: Box::new(move |reason| closed.close(reason)),
@@ -139,6 +153,8 @@ impl<T: Transport, H: Host> Core<T, H> {
             old.since.elapsed() < SIMULTANEOUS && is_right(old.dialed) && !is_right(dialed)
         });
         if adopted {
+            // Who is let in may have changed since the hello.
+            self.registry.review(&self.gate.admission());
             self.input(Input::LinkUp { link, peer, dialed });
         } else {
             connection.close(CloseReason::Done);
@@ -157,7 +173,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         signals: Arc<Signals>,
         established: Established<T::Connection>,
     ) {
-        let Established { connection, sender, receiver } = established;
+        let Established { connection, sender, receiver, .. } = established;
         let receiving = self.receive(link, &signals, receiver);
         let sending = self.send(link, &signals, sender);
         tokio::pin!(receiving);
@@ -180,7 +196,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         };
         connection.close(CloseReason::Done);
         tracing::debug!(link = link.number(), ?ended, "a connection ended");
-        self.registry.link_down(link);
+        self.registry.link_down(link, refusal(&ended));
         self.input(Input::LinkDown { link });
     }
 
@@ -268,5 +284,14 @@ impl<T: Transport, H: Host> Core<T, H> {
                 Err(LinkError::Failed { what })
             }
         }
+    }
+}
+
+/// What the peer said of this node when it closed a connection, if it is refused by now.
+fn refusal(ended: &Result<(), LinkError>) -> Option<ConnectError> {
+    match ended {
+        Err(LinkError::Closed(CloseReason::Expelled)) => Some(ConnectError::Expelled),
+        Err(LinkError::Closed(CloseReason::WrongSecret)) => Some(ConnectError::WrongSecret),
+        _ => None,
     }
 }

@@ -2,21 +2,24 @@
 //! for every transport and host.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::{LinkStatus, PeerStatus, SyncReport, SynchroniseError};
-use crate::id::NodeId;
-use crate::net::{CloseReason, ConnectError, LinkStats, PeerAddress};
+use super::{LinkStatus, PeerStatus, ReplicationError, SyncReport, SynchroniseError};
+use crate::id::{EntryId, NodeId};
+use crate::net::{Admission, CloseReason, ConnectError, LinkStats, PeerAddress};
 use crate::node::{LinkId, NodeEvent};
+use crate::time::Timestamp;
+use crate::wire::ReadSecret;
 
 /// Addresses remembered of one peer; a dial tries them all.
 const MAX_ADDRESSES: usize = 16;
@@ -35,6 +38,8 @@ pub(super) struct LinkEntry {
     pub(super) link: LinkId,
     pub(super) dialed: bool,
     pub(super) since: Instant,
+    /// What the peer was let in by.
+    pub(super) secret: Option<ReadSecret>,
     pub(super) signals: Arc<Signals>,
     pub(super) stats: Box<dyn Fn() -> LinkStats + Send>,
     pub(super) close: Box<dyn Fn(CloseReason) + Send>,
@@ -69,17 +74,26 @@ struct State {
     peers: BTreeMap<NodeId, Peer>,
     by_link: BTreeMap<LinkId, NodeId>,
     requests: Vec<Request>,
+    /// Who has told that it has what, by the number of the wait.
+    waits: BTreeMap<u64, watch::Sender<BTreeSet<NodeId>>>,
+    next_wait: u64,
     failure: Option<String>,
 }
 
-/// Somebody wants a session, and to know the number of the last one before it.
-pub(super) struct Request {
-    pub(super) link: LinkId,
-    pub(super) answer: oneshot::Sender<u64>,
+/// What somebody wants of the node.
+pub(super) enum Request {
+    /// A session, and to know the number of the last one before it.
+    Synchronise { link: LinkId, answer: oneshot::Sender<u64> },
+    /// To know who has these entries.
+    Await { token: u64, heads: Vec<EntryId> },
+    /// To know that no more.
+    Forget { token: u64 },
 }
 
 pub(super) struct Registry {
     node: NodeId,
+    /// A moment, and what it is in the node's time, which goes on when a node is served again.
+    origin: (Instant, Timestamp),
     state: Mutex<State>,
     /// Counts changes of who is known and connected.
     changes: watch::Sender<u64>,
@@ -89,14 +103,20 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn new(node: NodeId) -> Self {
+    pub(super) fn new(node: NodeId, now: Timestamp) -> Self {
         Self {
             node,
+            origin: (Instant::now(), now),
             state: Mutex::default(),
             changes: watch::Sender::new(0),
             stopping: watch::Sender::new(false),
             requested: Notify::new(),
         }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        let (since, then) = self.origin;
+        then + since.elapsed()
     }
 
     fn changed(&self) {
@@ -259,12 +279,16 @@ impl Registry {
         true
     }
 
-    pub(super) fn link_down(&self, link: LinkId) {
+    /// A connection is gone; the peer may have said that it refuses this node.
+    pub(super) fn link_down(&self, link: LinkId, refusal: Option<ConnectError>) {
         let mut state = self.state.lock();
         let Some(node) = state.by_link.remove(&link) else { return };
         if let Some(peer) = state.peers.get_mut(&node) {
             // A newer connection may have taken its place.
             peer.linked = peer.linked.take().filter(|linked| linked.entry.link != link);
+            if peer.linked.is_none() {
+                peer.error = refusal.or(peer.error.take());
+            }
             if peer.linked.is_none() && peer.addresses.is_empty() {
                 state.peers.remove(&node);
             }
@@ -277,6 +301,18 @@ impl Registry {
         self.state.lock().linked(link).map(|linked| linked.entry.signals.clone())
     }
 
+    /// Closes the connections to peers that would not be let in any more.
+    pub(super) fn review(&self, admission: &Admission) {
+        for (node, peer) in &self.state.lock().peers {
+            let Some(linked) = &peer.linked else { continue };
+            if admission.expelled.contains(node) {
+                (linked.entry.close)(CloseReason::Expelled);
+            } else if !admission.accepts(linked.entry.secret.as_ref()) {
+                (linked.entry.close)(CloseReason::WrongSecret);
+            }
+        }
+    }
+
     pub(super) fn close(&self, link: LinkId, reason: CloseReason) {
         if let Some(linked) = self.state.lock().linked(link) {
             (linked.entry.close)(reason);
@@ -287,12 +323,19 @@ impl Registry {
 /// Sessions.
 impl Registry {
     pub(super) fn note(&self, event: NodeEvent) {
+        let mut state = self.state.lock();
+        if let NodeEvent::Replicated { peer, token, .. } = event
+            && let Some(wait) = state.waits.get(&token)
+        {
+            wait.send_modify(|reached| {
+                reached.insert(peer);
+            });
+        }
         let NodeEvent::SyncFinished { link, session, equal, sent, received } = event else {
             return;
         };
-        let mut state = self.state.lock();
         let Some(linked) = state.linked(link) else { return };
-        let report = SyncReport { equal, sent, received, age: core::time::Duration::ZERO };
+        let report = SyncReport { equal, sent, received, age: Duration::ZERO };
         linked.last_sync = Some((report, Instant::now()));
         linked.progress.send_modify(|progress| {
             progress.ended = session;
@@ -360,12 +403,67 @@ impl Registry {
     /// gone.
     async fn request(&self, link: LinkId) -> Result<Option<u64>, SynchroniseError> {
         let (answer, number) = oneshot::channel();
-        self.state.lock().requests.push(Request { link, answer });
+        self.state.lock().requests.push(Request::Synchronise { link, answer });
         self.requested.notify_one();
         tokio::select! {
             number = number => Ok(number.ok()),
             () = self.stopped() => Err(SynchroniseError::Stopped),
         }
+    }
+}
+
+/// Replication.
+impl Registry {
+    /// Waits until that many peers have told that they have some entries; gives who they are.
+    pub(super) async fn replicated(
+        &self,
+        heads: Vec<EntryId>,
+        peers: usize,
+        timeout: Duration,
+    ) -> Result<Vec<NodeId>, ReplicationError> {
+        let (wait, mut reached) = self.wait_for(heads);
+        let enough = reached.wait_for(|reached| reached.len() >= peers);
+        let outcome = tokio::select! {
+            biased;
+            // The sender is among the waits for as long as this one is.
+            enough = tokio::time::timeout(timeout, enough) => enough.map(|enough| enough.is_ok()),
+            () = self.stopped() => return Err(ReplicationError::Stopped),
+        };
+        let reached: Vec<NodeId> = reached.borrow().iter().copied().collect();
+        drop(wait);
+        match outcome {
+            Ok(_) => Ok(reached),
+            Err(_elapsed) => Err(ReplicationError::TimedOut { reached: reached.len() }),
+        }
+    }
+
+    fn wait_for(&self, heads: Vec<EntryId>) -> (Wait<'_>, watch::Receiver<BTreeSet<NodeId>>) {
+        let mut state = self.state.lock();
+        let token = state.next_wait;
+        state.next_wait += 1;
+        let sender = watch::Sender::default();
+        let reached = sender.subscribe();
+        state.waits.insert(token, sender);
+        state.requests.push(Request::Await { token, heads });
+        drop(state);
+        self.requested.notify_one();
+        (Wait { registry: self, token }, reached)
+    }
+}
+
+/// Somebody waits; when it is dropped, nobody does.
+struct Wait<'a> {
+    registry: &'a Registry,
+    token: u64,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let mut state = self.registry.state.lock();
+        state.waits.remove(&self.token);
+        state.requests.push(Request::Forget { token: self.token });
+        drop(state);
+        self.registry.requested.notify_one();
     }
 }
 

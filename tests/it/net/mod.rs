@@ -88,7 +88,7 @@ fn secret(byte: u8) -> ReadSecret {
 fn with_secrets(current: u8, also_accepted: &[u8]) -> Admission {
     let also_accepted = also_accepted.iter().copied().map(secret).collect();
     let access = Access::Secret { current: secret(current), also_accepted };
-    Admission { hierarchy: hierarchy(1), access }
+    Admission::new(hierarchy(1), access)
 }
 
 fn admission() -> Admission {

@@ -3,5 +3,6 @@
 mod contents;
 mod converge;
 mod hostile;
+mod replicated;
 mod spread;
 pub(crate) mod world;

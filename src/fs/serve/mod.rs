@@ -1,6 +1,9 @@
 //! A replica on the network.
 
-use alloc::string::ToString;
+mod door;
+mod peers;
+mod status;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -13,16 +16,23 @@ use tokio::time::{Instant, sleep};
 use crate::fs::Fs;
 use crate::fs::engine::Engine;
 use crate::id::BlockId;
+use crate::id::NodeId;
 use crate::log::EntryNo;
+use crate::log::Frontier;
 use crate::net::{
-    Access, Admission, BindError, Driver, DriverError, Handle, Host, PeerAddress, PeerStatus,
-    QuicConfig, QuicTransport, SynchroniseError, Ticket, Transport,
+    BindError, Driver, DriverError, Handle, Host, PeerAddress, PeerStatus, QuicConfig,
+    QuicTransport, ReplicationError, SynchroniseError, Ticket, Transport,
 };
 use crate::node::{Archive, Node};
-use crate::store::{Batch, Durability, Store, StoreError, Table};
+use crate::store::StoreError;
 
-/// Where the peers of a replica are kept: as a ticket without the secret.
-const PEERS_KEY: &[u8] = b"peers";
+pub use door::{AdoptTicketError, DropSecretsError, MAX_OLD_SECRETS, RotateSecretError};
+pub use peers::{ExpelError, MAX_EXPELLED};
+pub use status::{PeerReport, Status};
+
+pub(super) use door::Door;
+use peers::load_peers;
+pub(super) use peers::{load_expelled, remember_peers};
 
 /// How often a wait looks again whether a peer has connected or content has arrived.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -127,37 +137,18 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn serve_on<T: Transport>(&self, transport: T) -> Result<Serving, ServeError> {
-        let access =
-            Access::Secret { current: self.identity.secret.clone(), also_accepted: Vec::new() };
-        let admission = Admission { hierarchy: self.hierarchy(), access };
         let peers = load_peers(&**self.engine.store())?;
-        let handle = Driver::spawn(transport, Arc::clone(&self.engine), admission, peers);
+        let handle =
+            Driver::spawn(transport, Arc::clone(&self.engine), self.door.gate().clone(), peers);
         Ok(Serving { fs: self.clone(), handle })
     }
 
-    /// A ticket for this hierarchy that names these peers. Whoever has it can read everything.
+    /// A ticket for this hierarchy that names these peers. Whoever has it can read everything,
+    /// until its secret is [rotated](Self::rotate_secret).
     pub fn ticket(&self, peers: Vec<PeerAddress>) -> Ticket {
-        Ticket::new(self.hierarchy(), Some(self.identity.secret.clone()), peers)
+        let (hierarchy, secret) = self.pass();
+        Ticket::new(hierarchy, secret, peers)
     }
-}
-
-/// The peers that a replica was told of.
-fn load_peers(store: &dyn Store) -> Result<Vec<PeerAddress>, StoreError> {
-    let Some(text) = store.get(Table::Meta, PEERS_KEY)? else { return Ok(Vec::new()) };
-    let ticket = core::str::from_utf8(&text).ok().and_then(|text| text.parse::<Ticket>().ok());
-    let damaged = || StoreError::Corrupt { what: "the list of peers is unreadable".into() };
-    Ok(ticket.ok_or_else(damaged)?.peers().to_vec())
-}
-
-/// Keeps the peers of a ticket besides those known before; one entry a node, the newer addresses.
-pub(super) fn remember_peers(store: &dyn Store, ticket: &Ticket) -> Result<(), StoreError> {
-    let mut peers = load_peers(store)?;
-    peers.retain(|known| ticket.peers().iter().all(|new| new.node != known.node));
-    peers.extend_from_slice(ticket.peers());
-    let public = Ticket::new(ticket.hierarchy(), None, peers);
-    let mut batch = Batch::new();
-    batch.put(Table::Meta, PEERS_KEY, public.to_string().into_bytes());
-    store.commit(&batch, Durability::Durable)
 }
 
 /// A replica that is on the network. Dropping it takes it off, without waiting for what is under
@@ -195,9 +186,38 @@ impl Serving {
         PeerAddress { node: self.handle.node(), addresses }
     }
 
-    /// Connects to a peer, now and whenever the connection is lost, until this node stops.
+    /// Connects to a peer, now and whenever the connection is lost, until this node stops. Unlike
+    /// [`join`](Self::join), it is not remembered.
     pub fn add_peer(&self, peer: PeerAddress) {
         self.handle.add_peer(peer);
+    }
+
+    /// Connects to the peers that a newer ticket of this hierarchy names, now and whenever this
+    /// replica is served. If the ticket has a read secret that is not known here, it is taken over
+    /// as by [`Fs::adopt_ticket`]; one that is known stays what it is.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdoptTicketError`]; nobody is connected to because of it.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use std::time::Duration;
+    /// # use basefs::Fs;
+    /// # let mut config = basefs::net::QuicConfig::default();
+    /// # config.listen = "127.0.0.1:0".parse()?;
+    /// let ana = Fs::in_memory()?;
+    /// let ben = Fs::builder().join(&ana.ticket(vec![])).open()?; // names nobody
+    /// let (at_ana, at_ben) = (ana.serve(config.clone()).await?, ben.serve(config).await?);
+    /// at_ben.join(&at_ana.ticket())?;
+    /// at_ben.wait_synced(Duration::from_secs(9)).await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join(&self, ticket: &Ticket) -> Result<(), AdoptTicketError> {
+        self.fs.take_ticket(ticket, |admission| !admission.accepts(ticket.secret()))?;
+        ticket.peers().iter().for_each(|peer| self.add_peer(peer.clone()));
+        Ok(())
     }
 
     /// The peers that are known or connected.
@@ -225,6 +245,69 @@ impl Serving {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Compares with every connected peer now, whether or not anything is known to differ, and
+    /// waits until all have the same entries. Unlike [`wait_synced`](Self::wait_synced) it does not
+    /// wait for content, nor for somebody to be connected.
+    ///
+    /// # Errors
+    ///
+    /// Nobody is connected, it took too long, or the node was stopped; what is under way goes on.
+    pub async fn sync_now(&self, timeout: Duration) -> Result<(), SynchroniseError> {
+        self.handle.synchronise(None, timeout).await
+    }
+
+    /// Waits until at least `peers` other nodes have told that they hold everything in a version
+    /// durably, and gives who they are: so a write survives the loss of this machine. Without a
+    /// version the present one is meant. Nodes that connect meanwhile are asked as well, and a node
+    /// that has told and was lost since still counts.
+    ///
+    /// What they hold is entries, and with them contents of up to 320 bytes; longer ones are
+    /// fetched later. It is their word: a node that lies about it cannot be told from one that
+    /// loses its disk.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplicationError`]: it took too long, or the node was stopped. Nothing is undone, and
+    /// everything spreads on.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use std::time::Duration;
+    /// # use basefs::Fs;
+    /// # let mut config = basefs::net::QuicConfig::default();
+    /// # config.listen = "127.0.0.1:0".parse()?;
+    /// let ana = Fs::in_memory()?;
+    /// let at_ana = ana.serve(config.clone()).await?;
+    /// let ben = Fs::builder().join(&at_ana.ticket()).open()?;
+    /// let at_ben = ben.serve(config).await?;
+    /// ana.write("/motd", "hello")?;
+    /// let holders = at_ana.wait_replicated(None, 1, Duration::from_secs(9)).await?;
+    /// assert_eq!(holders, [ben.node()]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn wait_replicated(
+        &self,
+        version: Option<&Frontier>,
+        peers: usize,
+        timeout: Duration,
+    ) -> Result<Vec<NodeId>, ReplicationError> {
+        let present = || self.fs.engine.read(|node| node.replica().log().frontier());
+        let version = version.cloned().unwrap_or_else(present);
+        self.handle.wait_replicated(version.heads().to_vec(), peers, timeout).await
+    }
+
+    /// Leaves in order: says goodbye, so that nobody looks for this node, and stops as
+    /// [`shutdown`](Self::shutdown) does. For a node that will not be back soon; one that is only
+    /// restarted is shut down.
+    ///
+    /// # Errors
+    ///
+    /// The store had failed.
+    pub async fn leave(self) -> Result<(), DriverError> {
+        self.handle.shutdown().await
     }
 
     /// Sends what waits to be sent, within two seconds, closes all connections and goes off the
