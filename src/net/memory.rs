@@ -27,18 +27,21 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::{
     BindError, CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError,
-    LinkStats, Transport, framing,
+    LinkStats, MAX_PUSH, PushReceiver, Transport, framing,
 };
 use crate::id::NodeId;
+use crate::limits::MAX_DATAGRAM;
 
 /// Connections that wait to be accepted, as for the real transport.
 const MAX_READY: usize = 64;
 /// Streams that wait to be accepted.
 const MAX_STREAMS: usize = 64;
+/// Pushes and datagrams on their way, of each; further datagrams are lost.
+const MAX_LOOSE: usize = 128;
 /// Frames on their way on one stream; 4 MiB of the longest.
 const MAX_FRAMES: usize = 16;
 
@@ -261,6 +264,30 @@ impl Link {
 /// The two ends of a new stream, as they travel to whoever accepts it.
 type Pipes = (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>);
 
+/// What travels beside the streams.
+#[derive(Debug)]
+struct Loose {
+    datagrams: mpsc::Sender<Bytes>,
+    pushes: mpsc::Sender<MemoryPush>,
+}
+
+/// What has arrived beside the streams.
+#[derive(Debug)]
+struct Arrived {
+    datagrams: Mutex<mpsc::Receiver<Bytes>>,
+    pushes: Mutex<mpsc::Receiver<MemoryPush>>,
+}
+
+/// A way for all that is not on a stream.
+fn beside() -> (Loose, Arrived) {
+    let (to_datagrams, datagrams) = mpsc::channel(MAX_LOOSE);
+    let (to_pushes, pushes) = mpsc::channel(MAX_LOOSE);
+    (
+        Loose { datagrams: to_datagrams, pushes: to_pushes },
+        Arrived { datagrams: Mutex::new(datagrams), pushes: Mutex::new(pushes) },
+    )
+}
+
 /// One end of a connection; the connection closes when it is dropped.
 #[derive(Debug)]
 struct End {
@@ -268,6 +295,8 @@ struct End {
     side: Side,
     opened: mpsc::Sender<Pipes>,
     accepted: Mutex<mpsc::Receiver<Pipes>>,
+    loose: Loose,
+    arrived: Arrived,
 }
 
 impl End {
@@ -287,6 +316,12 @@ impl End {
             done = work => done,
             error = self.link.ended(self.side) => Err(error),
         }
+    }
+}
+
+impl End {
+    fn count(&self, bytes: u64) {
+        self.link.sent[self.side.index()].fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -312,10 +347,16 @@ fn connection(nodes: [NodeId; 2], made: u64) -> (MemoryConnection, MemoryConnect
     });
     let (to_responder, from_dialer) = mpsc::channel(MAX_STREAMS);
     let (to_dialer, from_responder) = mpsc::channel(MAX_STREAMS);
-    let end = |side, opened, accepted| MemoryConnection {
-        end: Arc::new(End { link: link.clone(), side, opened, accepted: Mutex::new(accepted) }),
+    let end = |side, opened, accepted, loose, arrived| {
+        let accepted = Mutex::new(accepted);
+        let link = link.clone();
+        MemoryConnection { end: Arc::new(End { link, side, opened, accepted, loose, arrived }) }
     };
-    (end(Side::Dialer, to_responder, from_responder), end(Side::Responder, to_dialer, from_dialer))
+    let ((loose, at_responder), (back, at_dialer)) = (beside(), beside());
+    (
+        end(Side::Dialer, to_responder, from_responder, loose, at_dialer),
+        end(Side::Responder, to_dialer, from_dialer, back, at_responder),
+    )
 }
 
 impl MemoryConnection {
@@ -339,6 +380,7 @@ impl MemoryConnection {
 impl Connection for MemoryConnection {
     type Sender = MemorySender;
     type Receiver = MemoryReceiver;
+    type Push = MemoryPush;
 
     fn node(&self) -> NodeId {
         self.end.link.nodes[self.end.side.index()]
@@ -381,6 +423,50 @@ impl Connection for MemoryConnection {
         Ok(self.stream(next.await?, None))
     }
 
+    fn send_datagram(&self, bytes: Bytes) {
+        if bytes.len() <= MAX_DATAGRAM {
+            let length = bytes.len() as u64;
+            // Lost if there is no room.
+            let _ = self.end.loose.datagrams.try_send(bytes);
+            self.end.count(length);
+        }
+    }
+
+    async fn receive_datagram(&self) -> Result<Bytes, LinkError> {
+        let end = &self.end;
+        let next = async {
+            let datagram = end.arrived.datagrams.lock().await.recv().await;
+            datagram.ok_or(LinkError::Closed(CloseReason::Done))
+        };
+        end.until_ended(next).await
+    }
+
+    async fn push(&self, frame: Bytes) -> Result<(), LinkError> {
+        let (end, length) = (&self.end, frame.len() as u64);
+        if frame.len() > MAX_PUSH {
+            return Err(LinkError::FrameTooLong { length });
+        }
+        end.check().await?;
+        let gone = || LinkError::Closed(CloseReason::Done);
+        let (acknowledge, acknowledged) = oneshot::channel();
+        let pushing = async {
+            let push = MemoryPush { frame, acknowledge };
+            end.loose.pushes.send(push).await.map_err(|_| gone())?;
+            end.count(length);
+            acknowledged.await.map_err(|_| gone())
+        };
+        end.until_ended(pushing).await
+    }
+
+    async fn accept_push(&self) -> Result<MemoryPush, LinkError> {
+        let end = &self.end;
+        let next = async {
+            let push = end.arrived.pushes.lock().await.recv().await;
+            push.ok_or(LinkError::Closed(CloseReason::Done))
+        };
+        end.until_ended(next).await
+    }
+
     fn close(&self, reason: CloseReason) {
         self.end.link.end(Ended::Closed { by: self.end.side, reason });
     }
@@ -403,6 +489,21 @@ impl Connection for MemoryConnection {
 impl fmt::Debug for MemoryConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryConnection").field("peer", &self.peer()).finish_non_exhaustive()
+    }
+}
+
+/// A frame that was pushed in a [`MemoryNetwork`].
+#[derive(Debug)]
+pub struct MemoryPush {
+    frame: Bytes,
+    acknowledge: oneshot::Sender<()>,
+}
+
+impl PushReceiver for MemoryPush {
+    async fn receive(self) -> Result<Bytes, LinkError> {
+        // Whoever pushed may have stopped waiting.
+        let _ = self.acknowledge.send(());
+        Ok(self.frame)
     }
 }
 
@@ -447,7 +548,7 @@ impl FrameSender for MemorySender {
         self.inside_frame = true;
         end.until_ended(sending).await?;
         self.inside_frame = false;
-        end.link.sent[end.side.index()].fetch_add(length, Ordering::Relaxed);
+        end.count(length);
         Ok(())
     }
 

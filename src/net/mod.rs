@@ -31,7 +31,9 @@ pub use hello::{
     Access, Admission, DIAL_TIMEOUT, Established, HELLO_LIMIT, HELLO_TIMEOUT, PROTOCOL_VERSION,
     Role, dial, hello, welcome,
 };
-pub use quic::{Congestion, QuicConfig, QuicConnection, QuicReceiver, QuicSender, QuicTransport};
+pub use quic::{
+    Congestion, QuicConfig, QuicConnection, QuicPush, QuicReceiver, QuicSender, QuicTransport,
+};
 pub use ticket::{PeerAddress, Ticket, TicketError};
 
 use alloc::string::String;
@@ -44,6 +46,9 @@ use bytes::Bytes;
 
 use crate::id::NodeId;
 use crate::limits::MAX_FRAME;
+
+/// Longest pushed frame: a full parcel, and one more item with its content.
+pub const MAX_PUSH: usize = 96 * 1_024;
 
 /// Finds and accepts peers.
 pub trait Transport: Send + Sync + 'static {
@@ -83,6 +88,8 @@ pub trait Connection: Clone + Send + Sync + 'static {
     type Sender: FrameSender;
     /// Receives frames.
     type Receiver: FrameReceiver;
+    /// Receives a pushed frame.
+    type Push: PushReceiver;
 
     /// Who is at this end.
     fn node(&self) -> NodeId;
@@ -108,6 +115,20 @@ pub trait Connection: Clone + Send + Sync + 'static {
     fn accept(
         &self,
     ) -> impl Future<Output = Result<(Self::Sender, Self::Receiver), LinkError>> + Send;
+
+    /// Sends a datagram of at most [`MAX_DATAGRAM`](crate::limits::MAX_DATAGRAM) bytes, or loses
+    /// it: if it is longer, if there is no room, or on its way. Never waits.
+    fn send_datagram(&self, bytes: Bytes);
+
+    /// The next datagram that arrived.
+    fn receive_datagram(&self) -> impl Future<Output = Result<Bytes, LinkError>> + Send;
+
+    /// Sends a frame of at most [`MAX_PUSH`] bytes on a one-way stream of its own, and waits until
+    /// the peer's transport has acknowledged all of it. Lost packets hold up no other stream.
+    fn push(&self, frame: Bytes) -> impl Future<Output = Result<(), LinkError>> + Send;
+
+    /// The next frame that the peer pushes; its bytes may still be on their way.
+    fn accept_push(&self) -> impl Future<Output = Result<Self::Push, LinkError>> + Send;
 
     /// Closes the connection and says why. What was sent and has not arrived is lost.
     fn close(&self, reason: CloseReason);
@@ -146,6 +167,12 @@ pub trait FrameReceiver: Send + 'static {
     ) -> impl Future<Output = Result<Option<Bytes>, LinkError>> + Send;
 }
 
+/// Receives one pushed frame.
+pub trait PushReceiver: Send + 'static {
+    /// The whole frame, of at most [`MAX_PUSH`] bytes.
+    fn receive(self) -> impl Future<Output = Result<Bytes, LinkError>> + Send;
+}
+
 /// Counters of one connection, in bytes of UDP payload where the transport can tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkStats {
@@ -155,7 +182,9 @@ pub struct LinkStats {
     pub received: u64,
     /// Smoothed round-trip time in microseconds; 0 if unknown.
     pub rtt_micros: u64,
-    /// Packets lost.
+    /// Packets sent.
+    pub packets: u64,
+    /// Packets lost among them.
     pub lost: u64,
 }
 

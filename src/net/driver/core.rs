@@ -1,16 +1,19 @@
 //! Inputs into the node, and what its outputs ask for.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::Host;
 use super::link::Meeting;
 use super::registry::{Registry, Request};
 use crate::entry::{SignedEntry, VerifiedEntry, verify_all};
+use crate::id::NodeId;
 use crate::net::{CloseReason, Gate, Transport};
 use crate::node::{Input, LinkId, Node, Output, Walk};
 use crate::time::Timestamp;
@@ -27,6 +30,10 @@ pub(super) struct Core<T: Transport, H> {
     pub(super) registry: Arc<Registry>,
     /// Where connections go that passed the hello.
     pub(super) met: mpsc::Sender<Meeting<T::Connection>>,
+    /// The connections in use.
+    pub(super) connections: Mutex<BTreeMap<LinkId, T::Connection>>,
+    /// Who is being dialled because the node wants it.
+    pub(super) dialing: Mutex<BTreeSet<NodeId>>,
     /// When the timer will go off, in microseconds of the node's time.
     due: AtomicU64,
     /// The timer must go off earlier.
@@ -61,6 +68,8 @@ impl<T: Transport, H: Host> Core<T, H> {
             gate,
             registry,
             met,
+            connections: Mutex::default(),
+            dialing: Mutex::default(),
             due: AtomicU64::new(u64::MAX),
             earlier: Notify::new(),
             unstored: Notify::new(),
@@ -97,10 +106,10 @@ impl<T: Transport, H: Host> Core<T, H> {
                 Output::Verify { link, entries } => {
                     tokio::spawn(self.clone().verify(link, entries));
                 }
-                Output::Datagram { .. }
-                | Output::Push { .. }
-                | Output::Dial { .. }
-                | Output::HangUp { .. } => {}
+                Output::Datagram { link, bytes } => self.send_datagram(link, bytes),
+                Output::Push { link, push, bytes } => self.push(link, push, bytes),
+                Output::Dial { peer, addresses } => self.dial_for_node(peer, addresses),
+                Output::HangUp { link } => self.registry.close(link, CloseReason::Done),
                 Output::Walk(walk) => drop(tokio::spawn(self.clone().walk(walk))),
                 Output::Store => self.unstored.notify_one(),
                 Output::Close { link, fault } => {

@@ -53,7 +53,7 @@ impl<T: Transport, H: Host> Core<T, H> {
     }
 
     /// Tries every address, the later ones a little later; done when one is connected and in use.
-    async fn dial_once(
+    pub(super) async fn dial_once(
         self: &Arc<Self>,
         peer: NodeId,
         addresses: &[SocketAddr],

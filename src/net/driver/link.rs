@@ -155,6 +155,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         if adopted {
             // Who is let in may have changed since the hello.
             self.registry.review(&self.gate.admission());
+            self.connections.lock().insert(link, connection);
             self.input(Input::LinkUp { link, peer, dialed });
         } else {
             connection.close(CloseReason::Done);
@@ -174,7 +175,13 @@ impl<T: Transport, H: Host> Core<T, H> {
         established: Established<T::Connection>,
     ) {
         let Established { connection, sender, receiver, .. } = established;
-        let receiving = self.receive(link, &signals, receiver);
+        let beside = self.stay_beside(link, &connection);
+        let receiving = async {
+            tokio::select! {
+                ended = self.receive(link, &signals, receiver) => ended,
+                error = beside => Err(error),
+            }
+        };
         let sending = self.send(link, &signals, sender);
         tokio::pin!(receiving);
         let stopped = async {
@@ -196,6 +203,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         };
         connection.close(CloseReason::Done);
         tracing::debug!(link = link.number(), ?ended, "a connection ended");
+        self.connections.lock().remove(&link);
         self.registry.link_down(link, refusal(&ended));
         self.input(Input::LinkDown { link });
     }

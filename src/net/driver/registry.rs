@@ -195,6 +195,10 @@ impl Registry {
         }
     }
 
+    pub(super) fn is_connected(&self, node: NodeId) -> bool {
+        self.state.lock().is_connected(node)
+    }
+
     pub(super) async fn until_connected(&self, node: NodeId) {
         self.until(|state| state.is_connected(node)).await;
     }

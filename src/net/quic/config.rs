@@ -29,6 +29,11 @@ const SEND_WINDOW: u64 = 4 << 20;
 const PEER_STREAMS: u32 = 64;
 /// Streams that a peer may have open before its hello: the one the hello is on.
 const STRANGER_STREAMS: u32 = 1;
+/// Pushes that an admitted peer may have under way: many, so that lost packets of some do not hold
+/// up others. A stranger may have none.
+const PEER_PUSHES: u32 = 128;
+/// Datagrams that wait to be sent or read, in bytes; the oldest make room.
+const DATAGRAM_BUFFER: usize = 64 << 10;
 /// Handshake bytes kept out of order; a whole handshake has about 1,000.
 const CRYPTO_BUFFER: usize = 8 << 10;
 /// Connection attempts that wait to be looked at; the default of 65,536 is a memory attack.
@@ -106,10 +111,10 @@ fn accepting(congestion: Congestion) -> TransportConfig {
         .receive_window(VarInt::from_u32(STRANGER_WINDOW))
         .send_window(SEND_WINDOW)
         .max_concurrent_bidi_streams(VarInt::from_u32(STRANGER_STREAMS))
-        // Nobody reads one-way streams or datagrams: a peer that sends them breaks the protocol.
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .datagram_receive_buffer_size(None)
-        .datagram_send_buffer_size(0)
+        // Datagrams cannot be allowed later: those of a stranger wait here, and are lost with it.
+        .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
+        .datagram_send_buffer_size(DATAGRAM_BUFFER)
         .crypto_buffer_size(CRYPTO_BUFFER);
     config
 }
@@ -128,5 +133,6 @@ pub(super) fn server(crypto: QuicServerConfig, congestion: Congestion) -> Server
 /// Gives an admitted peer its full share.
 pub(super) fn admit(connection: &quinn::Connection) {
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(PEER_STREAMS));
+    connection.set_max_concurrent_uni_streams(VarInt::from_u32(PEER_PUSHES));
     connection.set_receive_window(VarInt::from_u32(PEER_WINDOW));
 }

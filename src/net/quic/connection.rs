@@ -6,15 +6,20 @@ use core::fmt;
 
 use bytes::Bytes;
 use quinn::rustls::pki_types::CertificateDer;
-use quinn::{ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError};
+use quinn::{
+    ConnectionError, ReadError, ReadToEndError, RecvStream, SendStream, StoppedError, VarInt,
+    WriteError,
+};
 
 use super::super::framing::{self, Assembler};
 use super::super::tls;
 use super::super::{
     CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError, LinkStats,
+    MAX_PUSH, PushReceiver,
 };
 use super::config;
 use crate::id::NodeId;
+use crate::limits::MAX_DATAGRAM;
 
 /// The label that sets our exported secrets apart from those of other uses of TLS (RFC 5705).
 const EXPORTER: &[u8] = b"EXPORTER-basefs-hello";
@@ -54,6 +59,7 @@ impl QuicConnection {
 impl Connection for QuicConnection {
     type Sender = QuicSender;
     type Receiver = QuicReceiver;
+    type Push = QuicPush;
 
     fn node(&self) -> NodeId {
         self.node
@@ -79,6 +85,39 @@ impl Connection for QuicConnection {
         self.inner.accept_bi().await.map(frames).map_err(|error| link_error(&error))
     }
 
+    fn send_datagram(&self, bytes: Bytes) {
+        if bytes.len() <= MAX_DATAGRAM {
+            // Fails if the connection is gone, which others will notice, or for a path that is
+            // narrower than QUIC allows. The oldest that wait make room.
+            let _ = self.inner.send_datagram(bytes);
+        }
+    }
+
+    async fn receive_datagram(&self) -> Result<Bytes, LinkError> {
+        self.inner.read_datagram().await.map_err(|error| link_error(&error))
+    }
+
+    async fn push(&self, frame: Bytes) -> Result<(), LinkError> {
+        if frame.len() > MAX_PUSH {
+            return Err(LinkError::FrameTooLong { length: frame.len() as u64 });
+        }
+        let mut stream = self.inner.open_uni().await.map_err(|error| link_error(&error))?;
+        stream.write_chunk(frame).await.map_err(|error| write_error(&error))?;
+        // Fails only if the stream has ended already.
+        let _ = stream.finish();
+        match stream.stopped().await {
+            Ok(None) => Ok(()),
+            Ok(Some(code)) => Err(LinkError::Closed(CloseReason::from_code(code.into_inner()))),
+            Err(StoppedError::ConnectionLost(error)) => Err(link_error(&error)),
+            Err(error) => Err(LinkError::Failed { what: error.to_string() }),
+        }
+    }
+
+    async fn accept_push(&self) -> Result<QuicPush, LinkError> {
+        let stream = self.inner.accept_uni().await.map_err(|error| link_error(&error))?;
+        Ok(QuicPush { stream })
+    }
+
     fn close(&self, reason: CloseReason) {
         self.inner.close(VarInt::from_u32(reason.code()), &[]);
     }
@@ -93,6 +132,7 @@ impl Connection for QuicConnection {
             sent: stats.udp_tx.bytes,
             received: stats.udp_rx.bytes,
             rtt_micros: u64::try_from(stats.path.rtt.as_micros()).unwrap_or(u64::MAX),
+            packets: stats.path.sent_packets,
             lost: stats.path.lost_packets,
         }
     }
@@ -163,6 +203,24 @@ impl FrameReceiver for QuicReceiver {
                 Ok(None) => return self.frames.end().map(|()| None),
                 Err(error) => return Err(read_error(&error)),
             }
+        }
+    }
+}
+
+/// Receives a pushed frame from a QUIC stream of its own.
+#[derive(Debug)]
+pub struct QuicPush {
+    stream: RecvStream,
+}
+
+impl PushReceiver for QuicPush {
+    async fn receive(mut self) -> Result<Bytes, LinkError> {
+        match self.stream.read_to_end(MAX_PUSH).await {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(ReadToEndError::TooLong) => {
+                Err(LinkError::FrameTooLong { length: MAX_PUSH as u64 + 1 })
+            }
+            Err(ReadToEndError::Read(error)) => Err(read_error(&error)),
         }
     }
 }

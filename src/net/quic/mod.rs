@@ -17,7 +17,7 @@ use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime, TransportConfig, V
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
 pub use config::{Congestion, QuicConfig};
-pub use connection::{QuicConnection, QuicReceiver, QuicSender};
+pub use connection::{QuicConnection, QuicPush, QuicReceiver, QuicSender};
 
 use super::tls::{Identity, SERVER_NAME};
 use super::{BindError, CloseReason, ConnectError, Connection, Transport};
