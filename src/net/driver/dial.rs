@@ -30,6 +30,8 @@ impl<T: Transport, H: Host> Core<T, H> {
                 () = self.registry.until_connected(peer) => Ok(()),
                 // An address that stays silent takes its time; one just learnt need not wait.
                 () = self.registry.until_moved(peer, &addresses) => continue,
+                // Nor need a secret just learnt, nor whoever was just expelled be dialled.
+                Ok(()) = gate.changed() => continue,
             };
             match attempt {
                 Ok(()) => {
@@ -75,7 +77,14 @@ impl<T: Transport, H: Host> Core<T, H> {
                     self.hand_over(established).await;
                     return Ok(());
                 }
-                Ok(Err(failed)) => error = failed,
+                Ok(Err(failed)) => {
+                    let is_answer = is_answer(&failed);
+                    error = failed;
+                    if is_answer {
+                        attempts.shutdown().await;
+                        break;
+                    }
+                }
                 Err(_panicked) => {}
             }
         }
@@ -90,6 +99,12 @@ impl<T: Transport, H: Host> Core<T, H> {
             let _ = done.await;
         }
     }
+}
+
+/// Whether it was the peer itself that refused: it would do the same at any other address.
+fn is_answer(error: &ConnectError) -> bool {
+    use ConnectError::{Expelled, OtherHierarchy, WrongSecret};
+    matches!(error, Expelled | OtherHierarchy | WrongSecret)
 }
 
 /// Any number. If the system has none left, nodes that lose a peer together come back together.

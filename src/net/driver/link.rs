@@ -39,14 +39,11 @@ pub(super) struct Meeting<C: Connection> {
     pub(super) settled: Option<oneshot::Sender<()>>,
 }
 
-/// Numbers links; they are never used again.
-#[derive(Default)]
-struct Numbers(AtomicU64);
-
-impl Numbers {
-    fn next(&self) -> LinkId {
-        LinkId::new(self.0.fetch_add(1, Ordering::Relaxed))
-    }
+/// Numbers links. They are never used again: a node may be served again before the last driver has
+/// told it that its links are gone.
+fn next_link() -> LinkId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    LinkId::new(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl<T: Transport, H: Host> Core<T, H> {
@@ -58,7 +55,6 @@ impl<T: Transport, H: Host> Core<T, H> {
         services.spawn(self.clone().keep_gate());
         let mut links = JoinSet::new();
         let mut arrivals = JoinSet::new();
-        let numbers = Numbers::default();
         let mut dialed = BTreeSet::new();
         let mut changes = self.registry.changes();
         changes.mark_changed();
@@ -70,7 +66,7 @@ impl<T: Transport, H: Host> Core<T, H> {
                     arrivals.spawn(self.clone().hear(connection));
                 }
                 Some(meeting) = meetings.recv() => {
-                    if let Some((link, signals, established)) = self.adopt(meeting, &numbers) {
+                    if let Some((link, signals, established)) = self.adopt(meeting) {
                         links.spawn(self.clone().converse(link, signals, established));
                     }
                 }
@@ -127,7 +123,6 @@ impl<T: Transport, H: Host> Core<T, H> {
     fn adopt(
         self: &Arc<Self>,
         meeting: Meeting<T::Connection>,
-        numbers: &Numbers,
     ) -> Option<(LinkId, Arc<Signals>, Established<T::Connection>)> {
         let Meeting { established, dialed, settled } = meeting;
         let connection = established.connection.clone();
@@ -136,7 +131,7 @@ impl<T: Transport, H: Host> Core<T, H> {
             connection.close(CloseReason::Busy);
             return None;
         }
-        let link = numbers.next();
+        let link = next_link();
         let signals = Arc::new(Signals::default());
         let (counted, closed) = (connection.clone(), connection.clone());
         let entry = LinkEntry {
