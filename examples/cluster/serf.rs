@@ -3,7 +3,7 @@
 //! Its agents keep nothing and sign nothing; what is compared is how fast news spread and what
 //! knowing each other costs. Spoken is their RPC protocol, msgpack over TCP, as little as it takes.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,14 +15,17 @@ use crate::clock;
 use crate::measure::{Cluster, Seen};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Stands before and after the number in an event, and nowhere else in it.
-const MARK: u8 = b'#';
+/// Stands before the number in an event, and nowhere else.
+const MARK: &[u8] = b"number:";
+/// Digits of a number.
+const DIGITS: usize = 8;
 
 struct Agent {
-    process: Child,
+    shell: Child,
+    pid: u32,
     rpc: String,
     /// Where events are handed in.
-    orders: TcpStream,
+    orders: Option<TcpStream>,
     /// Number of the next order.
     next: u64,
 }
@@ -36,9 +39,9 @@ pub(crate) struct Agents {
 impl Drop for Agents {
     fn drop(&mut self) {
         for agent in &mut self.agents {
+            drop(agent.shell.stdin.take());
             // One that has ended by itself is no reason to leave the others.
-            let _ = agent.process.kill();
-            let _ = agent.process.wait();
+            let _ = agent.shell.wait();
         }
     }
 }
@@ -51,24 +54,17 @@ impl Agents {
         let mut first: Option<String> = None;
         for node in 0..count {
             let (bind, rpc) = (free_address()?, free_address()?);
-            let mut command = Command::new("serf");
-            command.args(["agent", "-node", &format!("node{node}"), "-profile", profile]);
-            command.args(["-bind", &bind, "-rpc-addr", &rpc, "-log-level", "err"]);
-            if let Some(first) = &first {
-                command.args(["-retry-join", first, "-retry-interval", "1s"]);
-            }
+            let agent = format!(
+                "agent -node node{node} -profile {profile} -bind {bind} -rpc-addr {rpc} \
+                 -log-level err"
+            );
+            let join = first.as_ref().map(|first| format!("-retry-join {first}"));
             first.get_or_insert(bind);
-            let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            let process = quiet.spawn()?;
-            let orders = match connect(&rpc) {
-                Ok(orders) => orders,
-                Err(error) => {
-                    agents.agents.push(Agent { process, rpc, orders: nowhere()?, next: 0 });
-                    return Err(error);
-                }
-            };
-            watch(node, &rpc, seer.clone())?;
-            agents.agents.push(Agent { process, rpc, orders, next: 1 });
+            let (shell, pid) = start(&format!("{agent} {}", join.unwrap_or_default()))?;
+            agents.agents.push(Agent { shell, pid, rpc, orders: None, next: 1 });
+            let agent = &mut agents.agents[node];
+            agent.orders = Some(connect(&agent.rpc)?);
+            watch(node, &agent.rpc, seer.clone())?;
         }
         agents.await_members()?;
         Ok(agents)
@@ -95,10 +91,16 @@ impl Agents {
     }
 }
 
-/// A socket that is connected to nobody who answers.
-fn nowhere() -> Result<TcpStream, Error> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    Ok(TcpStream::connect(listener.local_addr()?)?)
+/// Starts an agent that ends when the pipe to its shell does, however this process ends. Gives the
+/// shell and the agent's own id.
+fn start(arguments: &str) -> Result<(Child, u32), Error> {
+    let script = format!("serf {arguments} >/dev/null 2>&1 & echo $!; cat; kill -9 $!");
+    let mut shell = Command::new("sh");
+    let mut shell =
+        shell.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut line = String::new();
+    BufReader::new(shell.stdout.take().ok_or("a shell without pipes")?).read_line(&mut line)?;
+    Ok((shell, line.trim().parse()?))
 }
 
 /// An address that was free a moment ago.
@@ -148,12 +150,13 @@ fn watch(node: usize, rpc: &str, seer: Sender<Seen>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The next number between marks, with everything up to it taken away.
+/// The next number, with everything up to it taken away.
 fn take_number(bytes: &mut Vec<u8>) -> Option<u64> {
-    let start = bytes.iter().position(|byte| *byte == MARK)?;
-    let length = bytes[start + 1..].iter().position(|byte| *byte == MARK)?;
-    let taken: Vec<u8> = bytes.drain(..start + length + 2).collect();
-    String::from_utf8_lossy(&taken[start + 1..=start + length]).parse().ok()
+    let start = bytes.windows(MARK.len()).position(|part| part == MARK)? + MARK.len();
+    let digits = bytes.get(start..start + DIGITS)?;
+    let number = String::from_utf8_lossy(digits).parse().ok();
+    bytes.drain(..start + DIGITS);
+    number
 }
 
 fn header(command: &str, seq: u64) -> Vec<u8> {
@@ -185,7 +188,7 @@ impl Cluster for Agents {
 
     fn write(&mut self, node: usize, number: u64, size: usize) -> Result<u64, Error> {
         let agent = &mut self.agents[node];
-        let mut payload = format!("#{number}#").into_bytes();
+        let mut payload = [MARK, format!("{number:0DIGITS$}").as_bytes()].concat();
         payload.resize(size.max(payload.len()), b'.');
         let mut order = header("event", agent.next);
         agent.next += 1;
@@ -198,7 +201,7 @@ impl Cluster for Agents {
         put(&mut order, b"Coalesce");
         order.push(0xc2);
         let began = clock::now();
-        agent.orders.write_all(&order)?;
+        agent.orders.as_mut().ok_or("an agent without a connection")?.write_all(&order)?;
         Ok(began)
     }
 
@@ -207,7 +210,7 @@ impl Cluster for Agents {
     }
 
     fn pids(&self) -> Vec<u32> {
-        self.agents.iter().map(|agent| agent.process.id()).collect()
+        self.agents.iter().map(|agent| agent.pid).collect()
     }
 
     fn sent_bytes(&mut self) -> Result<u64, Error> {
