@@ -104,6 +104,8 @@ impl Row {
             Target::TimesLimit(_) | Target::PartOfLimit(_) => self.limit.as_ref(),
             Target::AtMost(_) => return None,
         };
+        // What costs nothing is no measure.
+        let reference = reference.filter(|reference| reference.value > 0.0);
         reference.map(|reference| self.value / reference.value)
     }
 
