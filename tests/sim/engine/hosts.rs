@@ -151,8 +151,8 @@ impl World {
         }
         let mut disk = Disk::default();
         disk.commit(&effects);
+        world.hosts = (0..options.hosts).map(|_| Host::down(disk.clone())).collect();
         for host in 0..options.hosts {
-            world.hosts.push(Host::down(disk.clone()));
             world.start(host, Some(replica.clone()));
         }
         world

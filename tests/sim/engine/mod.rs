@@ -9,7 +9,7 @@
 pub mod author;
 pub mod disk;
 pub mod hosts;
-mod member;
+pub mod member;
 pub mod packets;
 pub mod queue;
 pub mod quic;
