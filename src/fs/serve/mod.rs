@@ -254,6 +254,20 @@ impl Serving {
     /// # Errors
     ///
     /// Nobody is connected, it took too long, or the node was stopped; what is under way goes on.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use std::time::Duration;
+    /// use basefs::net::SynchroniseError;
+    /// # let mut config = basefs::net::QuicConfig::default();
+    /// # config.listen = "127.0.0.1:0".parse()?;
+    ///
+    /// let node = basefs::Fs::in_memory()?.serve(config).await?;
+    /// let alone = node.sync_now(Duration::from_secs(9)).await;
+    /// assert_eq!(alone, Err(SynchroniseError::NotConnected));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn sync_now(&self, timeout: Duration) -> Result<(), SynchroniseError> {
         self.handle.synchronise(None, timeout).await
     }
@@ -306,6 +320,16 @@ impl Serving {
     /// # Errors
     ///
     /// The store had failed.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let mut config = basefs::net::QuicConfig::default();
+    /// # config.listen = "127.0.0.1:0".parse()?;
+    /// let node = basefs::Fs::in_memory()?.serve(config).await?;
+    /// node.leave().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn leave(self) -> Result<(), DriverError> {
         self.handle.shutdown().await
     }

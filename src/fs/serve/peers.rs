@@ -145,6 +145,12 @@ impl Fs {
     /// # Errors
     ///
     /// The store failed; the node stays expelled.
+    ///
+    /// ```
+    /// let (fs, other) = (basefs::Fs::in_memory()?, basefs::Fs::in_memory()?);
+    /// assert!(!fs.readmit(other.node())?, "it was not expelled");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn readmit(&self, node: NodeId) -> Result<bool, StoreError> {
         let _changing = self.door.changing();
         let mut expelled = self.door.admission().expelled.clone();
