@@ -264,7 +264,7 @@ impl Node {
                 link.stored(taken.blocks.iter().chain(&taken.roots));
             }
         }
-        self.answer_awaits();
+        self.answer_awaits(..);
         while let Some(origin) = self.origins.front_mut()
             && origin.entries.start < self.durable
         {

@@ -8,17 +8,13 @@ use std::path::PathBuf;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::fs::keyfile::{self, Secrets};
+use crate::fs::keyfile::{self, MAX_OLD_SECRETS, Secrets};
 use crate::fs::serve::peers::remember_peers;
 use crate::fs::{Fs, OLD_SECRETS_FILE};
 use crate::id::EntryId;
 use crate::net::{Access, Admission, Gate, Ticket};
 use crate::store::StoreError;
 use crate::wire::ReadSecret;
-
-/// Old secrets that may be accepted at a time; each costs a hash for every hello, and a connection
-/// for every dial to a peer that knows none.
-pub const MAX_OLD_SECRETS: usize = 7;
 
 /// Who is let in, and where that is kept.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ use crate::net::{
 use crate::node::{Archive, Node};
 use crate::store::StoreError;
 
-pub use door::{AdoptTicketError, DropSecretsError, MAX_OLD_SECRETS, RotateSecretError};
+pub use door::{AdoptTicketError, DropSecretsError, RotateSecretError};
 pub use peers::{ExpelError, MAX_EXPELLED};
 pub use status::{PeerReport, Status};
 

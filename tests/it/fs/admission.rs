@@ -131,6 +131,12 @@ fn secrets_are_kept_until_they_are_dropped() {
     // To open it with a ticket adopts that as well.
     let fs = Fs::join(dir.path(), &tickets[0]).unwrap();
     assert_eq!((fs.old_secrets(), fs.ticket(vec![])), (MAX_OLD_SECRETS, tickets[0].clone()));
+    drop(fs);
+    let unknown = basefs::net::ReadSecret::from_bytes([9; 32]);
+    let ticket = basefs::net::Ticket::new(tickets[0].hierarchy(), Some(unknown), vec![]);
+    assert!(matches!(Fs::join(dir.path(), &ticket), Err(basefs::OpenError::Key { .. })));
+    let fs = Fs::open(dir.path()).unwrap();
+    assert_eq!((fs.old_secrets(), fs.ticket(vec![])), (MAX_OLD_SECRETS, tickets[0].clone()));
     assert_eq!(fs.drop_old_secrets().unwrap(), MAX_OLD_SECRETS);
     assert_eq!(fs.drop_old_secrets().unwrap(), 0);
     drop(fs);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use basefs::id::{EntryId, LinkId, NodeId};
-use basefs::node::{Frame, Input, MAX_AWAITED_IDS, MAX_AWAITS, NodeEvent, PeerFault};
+use basefs::node::{Frame, Input, MAX_AWAITED_IDS, MAX_AWAITS, NodeEvent, PeerFault, Standing};
 use bytes::Bytes;
 
 use super::world::World;
@@ -187,4 +187,18 @@ fn who_asks_too_much_or_answers_what_was_not_asked_is_hung_up_on() {
     let (mut world, link) = stranger();
     world.hear(0, link, &Frame::Reached { token: 0 });
     assert_eq!(world.machines[0].faults, [PeerFault::OutOfPlace]);
+}
+
+#[test]
+fn sessions_say_how_far_a_peer_is() {
+    let mut world = World::new(2, 1);
+    assert_eq!(world.machines[0].node.standing(&node(1)).0, Standing::Unknown);
+    write(&mut world, 1, "file");
+    world.connect(0, 1);
+    world.run();
+    for (at, other) in [(0, 1), (1, 0)] {
+        let (standing, since) = world.machines[at].node.standing(&node(other));
+        assert_eq!((standing, since), (Standing::Equal, world.now));
+        assert_eq!(world.machines[at].node.standings().count(), 1);
+    }
 }
