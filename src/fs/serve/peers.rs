@@ -25,11 +25,13 @@ pub(super) fn load_peers(store: &dyn Store) -> Result<Vec<PeerAddress>, StoreErr
     Ok(ticket.ok_or_else(damaged)?.peers().to_vec())
 }
 
-/// Keeps the peers of a ticket besides those known before; one entry a node, the newer addresses.
+/// Keeps the peers of a ticket before those known already, of which a ticket has room for some; one
+/// entry a node, the newer addresses.
 pub(in crate::fs) fn remember_peers(store: &dyn Store, ticket: &Ticket) -> Result<(), StoreError> {
-    let mut peers = load_peers(store)?;
-    peers.retain(|known| ticket.peers().iter().all(|new| new.node != known.node));
-    peers.extend_from_slice(ticket.peers());
+    let mut peers = ticket.peers().to_vec();
+    let is_new = |known: &PeerAddress| peers.iter().all(|new| new.node != known.node);
+    let known: Vec<PeerAddress> = load_peers(store)?.into_iter().filter(is_new).collect();
+    peers.extend(known);
     let public = Ticket::new(ticket.hierarchy(), None, peers);
     let mut batch = Batch::new();
     batch.put(Table::Meta, PEERS_KEY, public.to_string().into_bytes());

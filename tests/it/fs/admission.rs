@@ -5,7 +5,8 @@ use std::time::Duration;
 use basefs::Fs;
 use basefs::fs::{AdoptTicketError, MAX_OLD_SECRETS, RotateSecretError, Serving};
 use basefs::id::NodeId;
-use basefs::net::ConnectError;
+use basefs::net::memory::MemoryNetwork;
+use basefs::net::{ConnectError, PeerAddress};
 use tokio::time::{sleep, timeout};
 
 use super::network::{PATIENCE, serve};
@@ -189,4 +190,22 @@ async fn an_expelled_node_is_closed_refused_and_told_why() {
     at_eve.wait_synced(PATIENCE).await.unwrap();
     assert_eq!(eve.read("/motd").unwrap(), "two");
     assert_eq!(error(&at_eve, ana.node()), None);
+}
+
+#[tokio::test]
+async fn the_newest_peers_are_remembered() {
+    let store = std::sync::Arc::new(basefs::store::MemoryStore::new());
+    let founder = Fs::in_memory().unwrap();
+    let ticket = |peer: u8| {
+        let node = NodeId::from_bytes([peer; 32]);
+        founder.ticket(vec![PeerAddress { node, addresses: vec![([10, 0, 0, peer], 1).into()] }])
+    };
+    let fs = Fs::builder().store(store).join(&ticket(0)).open().unwrap();
+    for peer in 1..30 {
+        fs.adopt_ticket(&ticket(peer)).unwrap();
+    }
+    let network = MemoryNetwork::new();
+    let node = fs.serve_on(network.bind(([10, 0, 0, 99], 1).into(), fs.node()).unwrap()).unwrap();
+    let known: Vec<u8> = node.peers().iter().map(|peer| peer.node.as_bytes()[0]).collect();
+    assert_eq!(known, (14..30).collect::<Vec<u8>>());
 }

@@ -46,10 +46,13 @@ fn a_peer_tells_when_it_has_it_on_its_disk_and_not_before() {
     ask(&mut world, 0, 7, &heads);
     world.run();
     assert_eq!(world.machines[1].ids(), world.machines[0].ids(), "it is there in memory");
-    assert_eq!(told(&world, 0, 7), BTreeSet::new());
+    // Asked before it came, and after.
+    ask(&mut world, 0, 8, &heads);
+    world.run();
+    assert_eq!((told(&world, 0, 7), told(&world, 0, 8)), (BTreeSet::new(), BTreeSet::new()));
     world.machines[1].is_stuck = false;
     world.run();
-    assert_eq!(told(&world, 0, 7), [node(1)].into());
+    assert_eq!((told(&world, 0, 7), told(&world, 0, 8)), ([node(1)].into(), [node(1)].into()));
     assert!(world.machines.iter().all(|machine| machine.faults.is_empty()));
 }
 
