@@ -277,6 +277,9 @@ impl Serving {
     /// version the present one is meant. Nodes that connect meanwhile are asked as well, and a node
     /// that has told and was lost since still counts.
     ///
+    /// What was written with [deferred durability](Fs::with_durability) leaves this node when it is
+    /// durable here, which [`Fs::sync`] makes it at once.
+    ///
     /// What they hold is entries, and with them contents of up to 320 bytes; longer ones are
     /// fetched later. It is their word: a node that lies about it cannot be told from one that
     /// loses its disk.

@@ -109,7 +109,7 @@ impl Fs {
     /// It holds for this replica alone. Others still talk to that node and pass on to it what is
     /// written here; whoever runs it can make another node with the ticket they have. To keep
     /// somebody out everywhere, [rotate the secret](Self::rotate_secret). What they may *write* is
-    /// another matter: see [`plan_revoke`](Self::plan_revoke).
+    /// another matter: see [`revoke`](Self::revoke).
     ///
     /// # Errors
     ///
