@@ -273,7 +273,7 @@ impl Node {
             }
         }
         self.spread_durable();
-        self.answer_awaits();
+        self.answer_awaits(..);
         self.more = true;
     }
 

@@ -155,7 +155,8 @@ impl Handle {
         self.registry.replicated(entries, peers, timeout).await
     }
 
-    /// The time of the node: since it was started.
+    /// The present in the node's own time, to compare with what a [`Node`] says: it begins with the
+    /// node, and goes on when it is run again.
     pub fn now(&self) -> Timestamp {
         self.registry.now()
     }
