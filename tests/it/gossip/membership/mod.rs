@@ -1,0 +1,4 @@
+//! Who is there: found out, kept track of, and not got wrong.
+
+mod detection;
+mod world;
