@@ -1,4 +1,5 @@
 //! Who is there: found out, kept track of, and not got wrong.
 
 mod detection;
+mod joining;
 mod world;

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use basefs::gossip::{
-    Claim, LocalMember, MemberEvent, MemberFault, MemberState, Membership, MembershipInput as Input,
-    MembershipOutput as Output, Path, Profile,
+    Claim, LocalMember, MemberEvent, MemberFault, MemberState, Membership,
+    MembershipInput as Input, MembershipOutput as Output, Path, Profile,
 };
 use basefs::id::{LinkId, NodeId};
 use basefs::time::Timestamp;
@@ -134,24 +134,7 @@ impl World {
             profile,
             rng: Rng(seed),
         };
-        for machine in 0..machines {
-            world.machines.push(Machine {
-                id: node(machine),
-                membership: None,
-                address: address(machine),
-                side: 0,
-                bytes: 0,
-                events: Vec::new(),
-                neighbours: Vec::new(),
-                ring: Vec::new(),
-                faults: Vec::new(),
-                dials: 0,
-                hang_ups: 0,
-                life: 0,
-                timeout: None,
-            });
-            world.start(machine);
-        }
+        (0..machines).for_each(|_| world.add_machine());
         world
     }
 
@@ -167,6 +150,36 @@ impl World {
         world.ways = ways;
         world.forget_figures();
         world
+    }
+
+    /// One more machine, which knows nobody.
+    pub(super) fn add_machine(&mut self) {
+        let machine = self.machines.len();
+        self.machines.push(Machine {
+            id: node(machine),
+            membership: None,
+            address: address(machine),
+            side: 0,
+            bytes: 0,
+            events: Vec::new(),
+            neighbours: Vec::new(),
+            ring: Vec::new(),
+            faults: Vec::new(),
+            dials: 0,
+            hang_ups: 0,
+            life: 0,
+            timeout: None,
+        });
+        self.start(machine);
+    }
+
+    /// All links of a machine break; both sides notice.
+    pub(super) fn cut(&mut self, machine: usize) {
+        for link in 0..self.links.len() {
+            if self.links[link].iter().any(|end| end.machine == machine) {
+                (0..2).for_each(|end| self.down(link, end));
+            }
+        }
     }
 
     /// Starts a machine, perhaps once more.
@@ -337,7 +350,8 @@ impl World {
                 delay += self.ways.delay * 4;
             }
         }
-        let at = (self.now + delay).max(self.links[link][1 - end].table_at + Duration::from_micros(1));
+        let at =
+            (self.now + delay).max(self.links[link][1 - end].table_at + Duration::from_micros(1));
         self.links[link][1 - end].table_at = at;
         self.later(at - self.now, Event::Table { link, end: 1 - end, bytes });
     }
@@ -505,9 +519,8 @@ impl World {
     /// Whom a machine holds for alive.
     pub(super) fn living(&self, machine: usize) -> BTreeSet<NodeId> {
         let members = self.of(machine).members();
-        let living = members.filter(|member| {
-            matches!(member.state, MemberState::Alive | MemberState::Suspect)
-        });
+        let living = members
+            .filter(|member| matches!(member.state, MemberState::Alive | MemberState::Suspect));
         living.map(|member| member.node).collect()
     }
 
