@@ -2,4 +2,5 @@
 
 mod detection;
 mod joining;
+mod overlay;
 mod world;
