@@ -426,7 +426,7 @@ impl Connection for MemoryConnection {
     }
 
     async fn push(&self, frame: Bytes) -> Result<(), LinkError> {
-        framing::head(&frame)?;
+        framing::check_push(&frame)?;
         let (end, length) = (&self.end, frame.len() as u64);
         end.check().await?;
         end.until_ended(async {

@@ -46,6 +46,9 @@ use crate::gossip::Path;
 use crate::id::NodeId;
 use crate::limits::MAX_FRAME;
 
+/// Longest pushed frame: a full parcel, and one more item with its content.
+pub const MAX_PUSH: usize = 96 * 1_024;
+
 /// Finds and accepts peers.
 pub trait Transport: Send + Sync + 'static {
     /// What it makes.
@@ -118,7 +121,7 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// The next datagram. It may come twice, late or never. Before the hello nobody asks.
     fn receive_datagram(&self) -> impl Future<Output = Result<Bytes, LinkError>> + Send;
 
-    /// Sends one frame of at most [`MAX_FRAME`] bytes on a stream of its own, ahead of what waits
+    /// Sends one frame of at most [`MAX_PUSH`] bytes on a stream of its own, ahead of what waits
     /// on others, and waits until the peer's transport has acknowledged all of it. If the future
     /// is dropped before, the frame may still arrive.
     ///
@@ -186,7 +189,9 @@ pub struct LinkStats {
     pub received: u64,
     /// Smoothed round-trip time in microseconds; 0 if unknown.
     pub rtt_micros: u64,
-    /// Packets lost.
+    /// Packets sent.
+    pub packets: u64,
+    /// Packets lost among them.
     pub lost: u64,
 }
 

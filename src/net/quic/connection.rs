@@ -103,7 +103,7 @@ impl Connection for QuicConnection {
     }
 
     async fn push(&self, frame: Bytes) -> Result<(), LinkError> {
-        framing::head(&frame)?;
+        framing::check_push(&frame)?;
         let mut stream = self.inner.open_uni().await.map_err(|error| link_error(&error))?;
         // Fails only for a stream that has ended.
         let _ = stream.set_priority(PUSH_PRIORITY);
@@ -142,6 +142,7 @@ impl Connection for QuicConnection {
             sent: stats.udp_tx.bytes,
             received: stats.udp_rx.bytes,
             rtt_micros: u64::try_from(stats.path.rtt.as_micros()).unwrap_or(u64::MAX),
+            packets: stats.path.sent_packets,
             lost: stats.path.lost_packets,
         }
     }

@@ -9,19 +9,18 @@ use quinn::{RecvStream, VarInt};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use super::super::{CloseReason, LinkError};
+use super::super::{CloseReason, LinkError, MAX_PUSH};
 use super::config::PUSH_STREAMS;
 use super::connection::link_error;
-use crate::limits::MAX_FRAME;
 
 /// Bytes of one peer's frames that have begun to arrive and are not whole: as many as may be on
-/// their way, each a quarter of the longest. A frame that would need more is refused, not kept
+/// their way, each two thirds of the longest. A frame that would need more is refused, not kept
 /// waiting: what is there already could not become whole either, if all wait for each other.
 const MAX_UNFINISHED: u32 = 4 << 20;
 /// What a frame is counted for before its first byte: its stream and its task.
 const STREAM_COST: u32 = 1_024;
 
-const _: () = assert!((PUSH_STREAMS * STREAM_COST) as usize + MAX_FRAME <= MAX_UNFINISHED as usize);
+const _: () = assert!((PUSH_STREAMS * STREAM_COST) as usize + MAX_PUSH <= MAX_UNFINISHED as usize);
 
 /// Reads what one peer pushes. Streams are read beside each other: one that stalls keeps none
 /// back.
@@ -99,7 +98,7 @@ impl Push {
                 Err(_broken_off) => return Ok(None),
             };
             let length = self.body.len() + chunk.len();
-            if length > MAX_FRAME {
+            if length > MAX_PUSH {
                 return Err(LinkError::FrameTooLong { length: length as u64 });
             }
             if !self.take_room(chunk.len()) {

@@ -4,6 +4,7 @@ mod driver;
 mod frames;
 mod hello;
 mod measure;
+mod messages;
 mod stranger;
 
 use std::net::SocketAddr;
