@@ -411,7 +411,11 @@ impl Connection for MemoryConnection {
 
     fn send_datagram(&self, datagram: Bytes) {
         let length = datagram.len() as u64;
-        if datagram.len() <= MAX_DATAGRAM && self.end.datagrams.out.try_send(datagram).is_ok() {
+        let is_open = self.end.link.ended.borrow().is_none();
+        if is_open
+            && datagram.len() <= MAX_DATAGRAM
+            && self.end.datagrams.out.try_send(datagram).is_ok()
+        {
             self.end.count(length);
         }
     }

@@ -56,6 +56,8 @@ pub enum Congestion {
     /// the system for (on Linux, `net.core.rmem_max` must allow it).
     #[default]
     Bbr,
+    /// By measuring how much is delivered.
+    Steady,
     /// By backing off when packets are lost (RFC 9438). Fair to other traffic; collapses above a
     /// few per cent of loss.
     Cubic,
@@ -146,6 +148,7 @@ pub(super) fn dialling(tuning: Tuning) -> Arc<TransportConfig> {
 fn accepting(tuning: Tuning) -> TransportConfig {
     let controller: Arc<dyn ControllerFactory + Send + Sync> = match tuning.congestion {
         Congestion::Bbr => Arc::new(BbrConfig::default()),
+        Congestion::Steady => Arc::new(super::steady::SteadyFactory),
         Congestion::Cubic => Arc::new(CubicConfig::default()),
     };
     let idle_timeout = IdleTimeout::from(VarInt::from_u32(tuning.idle_timeout_millis));
@@ -162,6 +165,34 @@ fn accepting(tuning: Tuning) -> TransportConfig {
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
         .datagram_send_buffer_size(DATAGRAM_BUFFER)
         .crypto_buffer_size(CRYPTO_BUFFER);
+    // XXX exploration
+    let env = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<f32>().ok());
+    if let Some(v) = env("T_PT") {
+        config.packet_threshold(v as u32);
+    }
+    if let Some(v) = env("T_TT") {
+        config.time_threshold(v);
+    }
+    if let Some(v) = env("T_RTT") {
+        config.initial_rtt(Duration::from_millis(v as u64));
+    }
+    if env("T_ACK").is_some() || env("T_MAD").is_some() {
+        let mut ack = quinn::AckFrequencyConfig::default();
+        if let Some(v) = env("T_ACK") {
+            ack.ack_eliciting_threshold(VarInt::from_u32(v as u32));
+        }
+        if let Some(v) = env("T_MAD") {
+            ack.max_ack_delay(Some(Duration::from_millis(v as u64)));
+        }
+        if let Some(v) = env("T_RO") {
+            ack.reordering_threshold(VarInt::from_u32(v as u32));
+        }
+        config.ack_frequency_config(Some(ack));
+    }
+    if let Some(v) = env("T_FIX") {
+        let mut fixed = quinn::congestion::NewRenoConfig::default();
+        let _ = (v, &mut fixed);
+    }
     config
 }
 

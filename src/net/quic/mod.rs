@@ -4,6 +4,7 @@ mod config;
 mod connection;
 mod loss;
 mod pushes;
+mod steady;
 
 use alloc::string::ToString;
 use alloc::sync::Arc;

@@ -5,6 +5,8 @@ mod frames;
 mod hello;
 mod measure;
 mod messages;
+mod paths;
+mod relay;
 mod stranger;
 
 use std::net::SocketAddr;
