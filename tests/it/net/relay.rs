@@ -40,7 +40,7 @@ pub(super) struct Relay {
 
 struct Shared {
     /// Where the dialling node sends to, and what it hears from.
-    front: Mutex<Arc<UdpSocket>>,
+    front: UdpSocket,
     /// What the target hears from.
     back: Mutex<Arc<UdpSocket>>,
     address: SocketAddr,
@@ -50,10 +50,10 @@ struct Shared {
     stopped: AtomicBool,
 }
 
-fn socket() -> Arc<UdpSocket> {
+fn socket() -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    Arc::new(socket)
+    socket
 }
 
 impl Relay {
@@ -61,8 +61,8 @@ impl Relay {
         let front = socket();
         let address = front.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            front: Mutex::new(front.clone()),
-            back: Mutex::new(socket()),
+            front,
+            back: Mutex::new(Arc::new(socket())),
             address,
             dialer: Mutex::new(None),
             target,
@@ -72,10 +72,7 @@ impl Relay {
         for forth in [true, false] {
             let (packets, due) = mpsc::channel();
             let (reading, writing) = (shared.clone(), shared.clone());
-            let front = front.clone();
-            thread::spawn(move || {
-                reading.read(forth, &front, way, seed + u64::from(forth), &packets)
-            });
+            thread::spawn(move || reading.read(forth, way, seed + u64::from(forth), &packets));
             thread::spawn(move || writing.write(forth, &due));
         }
         Self { shared }
@@ -92,12 +89,7 @@ impl Relay {
 
     /// From now on the target hears the dialling node from another address.
     pub(super) fn move_dialer(&self) {
-        *self.shared.back.lock() = socket();
-    }
-
-    /// From now on the dialling node hears the target from another address.
-    pub(super) fn move_target(&self) {
-        *self.shared.front.lock() = socket();
+        *self.shared.back.lock() = Arc::new(socket());
     }
 }
 
@@ -109,18 +101,11 @@ impl Drop for Relay {
 
 impl Shared {
     /// Reads packets and decides when they arrive, if they do.
-    fn read(
-        &self,
-        forth: bool,
-        front: &UdpSocket,
-        way: Way,
-        seed: u64,
-        packets: &mpsc::Sender<(Instant, Vec<u8>)>,
-    ) {
+    fn read(&self, forth: bool, way: Way, seed: u64, packets: &mpsc::Sender<(Instant, Vec<u8>)>) {
         let (mut buffer, mut random, mut busy) = ([0; 65_536], seed, Instant::now());
         while !self.stopped.load(Ordering::Relaxed) {
             let back = self.back.lock().clone();
-            let socket = if forth { front } else { &*back };
+            let socket = if forth { &self.front } else { &*back };
             let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
             if forth {
                 *self.dialer.lock() = Some(from);
@@ -147,7 +132,7 @@ impl Shared {
             // Nobody may listen any more.
             let _ = match (forth, dialer) {
                 (true, _) => self.back.lock().send_to(&packet, self.target),
-                (false, Some(dialer)) => self.front.lock().send_to(&packet, dialer),
+                (false, Some(dialer)) => self.front.send_to(&packet, dialer),
                 (false, None) => continue,
             };
         }
