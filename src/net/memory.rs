@@ -24,6 +24,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -31,8 +32,9 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::{
     BindError, CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError,
-    LinkStats, MAX_PUSH, PushReceiver, Transport, framing,
+    LinkStats, Transport, framing,
 };
+use crate::gossip::Path;
 use crate::id::NodeId;
 use crate::limits::MAX_DATAGRAM;
 
@@ -40,10 +42,12 @@ use crate::limits::MAX_DATAGRAM;
 const MAX_READY: usize = 64;
 /// Streams that wait to be accepted.
 const MAX_STREAMS: usize = 64;
-/// Pushes and datagrams on their way, of each; further datagrams are lost.
-const MAX_LOOSE: usize = 128;
 /// Frames on their way on one stream; 4 MiB of the longest.
 const MAX_FRAMES: usize = 16;
+/// Pushed frames on their way; whoever pushes more waits.
+const MAX_PUSHES: usize = 64;
+/// Datagrams on their way; further ones are lost.
+const MAX_DATAGRAMS: usize = 64;
 
 /// The cables and who is plugged in. Clones are the same network.
 #[derive(Clone, Debug, Default)]
@@ -264,42 +268,37 @@ impl Link {
 /// The two ends of a new stream, as they travel to whoever accepts it.
 type Pipes = (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>);
 
-/// What travels beside the streams.
-#[derive(Debug)]
-struct Loose {
-    datagrams: mpsc::Sender<Bytes>,
-    pushes: mpsc::Sender<MemoryPush>,
-}
-
-/// What has arrived beside the streams.
-#[derive(Debug)]
-struct Arrived {
-    datagrams: Mutex<mpsc::Receiver<Bytes>>,
-    pushes: Mutex<mpsc::Receiver<MemoryPush>>,
-}
-
-/// A way for all that is not on a stream.
-fn beside() -> (Loose, Arrived) {
-    let (to_datagrams, datagrams) = mpsc::channel(MAX_LOOSE);
-    let (to_pushes, pushes) = mpsc::channel(MAX_LOOSE);
-    (
-        Loose { datagrams: to_datagrams, pushes: to_pushes },
-        Arrived { datagrams: Mutex::new(datagrams), pushes: Mutex::new(pushes) },
-    )
-}
-
 /// One end of a connection; the connection closes when it is dropped.
 #[derive(Debug)]
 struct End {
     link: Arc<Link>,
     side: Side,
-    opened: mpsc::Sender<Pipes>,
-    accepted: Mutex<mpsc::Receiver<Pipes>>,
-    loose: Loose,
-    arrived: Arrived,
+    streams: Exchange<Pipes>,
+    datagrams: Exchange<Bytes>,
+    /// Each with what tells the sender that it was taken.
+    pushes: Exchange<(Bytes, oneshot::Sender<()>)>,
+}
+
+/// What goes out at one end and comes in from the other.
+#[derive(Debug)]
+struct Exchange<M> {
+    out: mpsc::Sender<M>,
+    arrived: Mutex<mpsc::Receiver<M>>,
+}
+
+/// Two of them that belong together.
+fn exchange<M>(capacity: usize) -> (Exchange<M>, Exchange<M>) {
+    let (to_one, at_one) = mpsc::channel(capacity);
+    let (to_other, at_other) = mpsc::channel(capacity);
+    let exchange = |out, arrived| Exchange { out, arrived: Mutex::new(arrived) };
+    (exchange(to_other, at_one), exchange(to_one, at_other))
 }
 
 impl End {
+    fn count(&self, sent: u64) {
+        self.link.sent[self.side.index()].fetch_add(sent, Ordering::Relaxed);
+    }
+
     /// Fails if the connection has ended.
     async fn check(&self) -> Result<(), LinkError> {
         let ended = self.link.ended.borrow().is_some();
@@ -316,12 +315,6 @@ impl End {
             done = work => done,
             error = self.link.ended(self.side) => Err(error),
         }
-    }
-}
-
-impl End {
-    fn count(&self, bytes: u64) {
-        self.link.sent[self.side.index()].fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -345,17 +338,14 @@ fn connection(nodes: [NodeId; 2], made: u64) -> (MemoryConnection, MemoryConnect
         ended: watch::Sender::new(None),
         sent: [AtomicU64::new(0), AtomicU64::new(0)],
     });
-    let (to_responder, from_dialer) = mpsc::channel(MAX_STREAMS);
-    let (to_dialer, from_responder) = mpsc::channel(MAX_STREAMS);
-    let end = |side, opened, accepted, loose, arrived| {
-        let accepted = Mutex::new(accepted);
-        let link = link.clone();
-        MemoryConnection { end: Arc::new(End { link, side, opened, accepted, loose, arrived }) }
+    let (streams, datagrams) = (exchange(MAX_STREAMS), exchange(MAX_DATAGRAMS));
+    let pushes = exchange(MAX_PUSHES);
+    let end = |side, streams, datagrams, pushes| MemoryConnection {
+        end: Arc::new(End { link: link.clone(), side, streams, datagrams, pushes }),
     };
-    let ((loose, at_responder), (back, at_dialer)) = (beside(), beside());
     (
-        end(Side::Dialer, to_responder, from_responder, loose, at_dialer),
-        end(Side::Responder, to_dialer, from_dialer, back, at_responder),
+        end(Side::Dialer, streams.0, datagrams.0, pushes.0),
+        end(Side::Responder, streams.1, datagrams.1, pushes.1),
     )
 }
 
@@ -380,7 +370,6 @@ impl MemoryConnection {
 impl Connection for MemoryConnection {
     type Sender = MemorySender;
     type Receiver = MemoryReceiver;
-    type Push = MemoryPush;
 
     fn node(&self) -> NodeId {
         self.end.link.nodes[self.end.side.index()]
@@ -401,11 +390,8 @@ impl Connection for MemoryConnection {
         let end = &self.end;
         end.check().await?;
         let place = end.until_ended(async {
-            end.opened
-                .clone()
-                .reserve_owned()
-                .await
-                .map_err(|_| LinkError::Closed(CloseReason::Done))
+            let opened = end.streams.out.clone();
+            opened.reserve_owned().await.map_err(|_| LinkError::Closed(CloseReason::Done))
         });
         let place = place.await?;
         let (to_peer, from_us) = mpsc::channel(MAX_FRAMES);
@@ -417,54 +403,61 @@ impl Connection for MemoryConnection {
     async fn accept(&self) -> Result<(MemorySender, MemoryReceiver), LinkError> {
         let end = &self.end;
         let next = end.until_ended(async {
-            let pipes = end.accepted.lock().await.recv().await;
+            let pipes = end.streams.arrived.lock().await.recv().await;
             pipes.ok_or(LinkError::Closed(CloseReason::Done))
         });
         Ok(self.stream(next.await?, None))
     }
 
-    fn send_datagram(&self, bytes: Bytes) {
-        if bytes.len() <= MAX_DATAGRAM {
-            let length = bytes.len() as u64;
-            // Lost if there is no room.
-            let _ = self.end.loose.datagrams.try_send(bytes);
+    fn send_datagram(&self, datagram: Bytes) {
+        let length = datagram.len() as u64;
+        let is_open = self.end.link.ended.borrow().is_none();
+        if is_open
+            && datagram.len() <= MAX_DATAGRAM
+            && self.end.datagrams.out.try_send(datagram).is_ok()
+        {
             self.end.count(length);
         }
     }
 
     async fn receive_datagram(&self) -> Result<Bytes, LinkError> {
         let end = &self.end;
-        let next = async {
-            let datagram = end.arrived.datagrams.lock().await.recv().await;
+        end.until_ended(async {
+            let datagram = end.datagrams.arrived.lock().await.recv().await;
             datagram.ok_or(LinkError::Closed(CloseReason::Done))
-        };
-        end.until_ended(next).await
+        })
+        .await
     }
 
     async fn push(&self, frame: Bytes) -> Result<(), LinkError> {
+        framing::check_push(&frame)?;
         let (end, length) = (&self.end, frame.len() as u64);
-        if frame.len() > MAX_PUSH {
-            return Err(LinkError::FrameTooLong { length });
-        }
         end.check().await?;
-        let gone = || LinkError::Closed(CloseReason::Done);
-        let (acknowledge, acknowledged) = oneshot::channel();
-        let pushing = async {
-            let push = MemoryPush { frame, acknowledge };
-            end.loose.pushes.send(push).await.map_err(|_| gone())?;
+        end.until_ended(async {
+            let lost = || LinkError::Closed(CloseReason::Done);
+            let (taken, is_taken) = oneshot::channel();
+            end.pushes.out.send((frame, taken)).await.map_err(|_| lost())?;
             end.count(length);
-            acknowledged.await.map_err(|_| gone())
-        };
-        end.until_ended(pushing).await
+            is_taken.await.map_err(|_| lost())
+        })
+        .await
     }
 
-    async fn accept_push(&self) -> Result<MemoryPush, LinkError> {
+    async fn receive_push(&self) -> Result<Bytes, LinkError> {
         let end = &self.end;
-        let next = async {
-            let push = end.arrived.pushes.lock().await.recv().await;
-            push.ok_or(LinkError::Closed(CloseReason::Done))
-        };
-        end.until_ended(next).await
+        end.until_ended(async {
+            let pushed = end.pushes.arrived.lock().await.recv().await;
+            let (frame, taken) = pushed.ok_or(LinkError::Closed(CloseReason::Done))?;
+            // The sender may have stopped waiting.
+            let _ = taken.send(());
+            Ok(frame)
+        })
+        .await
+    }
+
+    /// Nothing is ever late or lost here.
+    fn path(&self) -> Path {
+        Path { rtt: Duration::ZERO, loss_permille: 0 }
     }
 
     fn close(&self, reason: CloseReason) {
@@ -489,21 +482,6 @@ impl Connection for MemoryConnection {
 impl fmt::Debug for MemoryConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryConnection").field("peer", &self.peer()).finish_non_exhaustive()
-    }
-}
-
-/// A frame that was pushed in a [`MemoryNetwork`].
-#[derive(Debug)]
-pub struct MemoryPush {
-    frame: Bytes,
-    acknowledge: oneshot::Sender<()>,
-}
-
-impl PushReceiver for MemoryPush {
-    async fn receive(self) -> Result<Bytes, LinkError> {
-        // Whoever pushed may have stopped waiting.
-        let _ = self.acknowledge.send(());
-        Ok(self.frame)
     }
 }
 

@@ -31,9 +31,7 @@ pub use hello::{
     Access, Admission, DIAL_TIMEOUT, Established, HELLO_LIMIT, HELLO_TIMEOUT, PROTOCOL_VERSION,
     Role, dial, hello, welcome,
 };
-pub use quic::{
-    Congestion, QuicConfig, QuicConnection, QuicPush, QuicReceiver, QuicSender, QuicTransport,
-};
+pub use quic::{Congestion, QuicConfig, QuicConnection, QuicReceiver, QuicSender, QuicTransport};
 pub use ticket::{PeerAddress, Ticket, TicketError};
 
 use alloc::string::String;
@@ -44,6 +42,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use crate::gossip::Path;
 use crate::id::NodeId;
 use crate::limits::MAX_FRAME;
 
@@ -88,8 +87,6 @@ pub trait Connection: Clone + Send + Sync + 'static {
     type Sender: FrameSender;
     /// Receives frames.
     type Receiver: FrameReceiver;
-    /// Receives a pushed frame.
-    type Push: PushReceiver;
 
     /// Who is at this end.
     fn node(&self) -> NodeId;
@@ -102,7 +99,7 @@ pub trait Connection: Clone + Send + Sync + 'static {
     fn binding(&self) -> [u8; 32];
 
     /// Grants the peer what only those get that passed the hello: until then it may open one
-    /// stream and has little room to fill. [`hello`] calls it.
+    /// stream, push nothing, and has little room to fill. [`hello`] calls it.
     fn admit(&self);
 
     /// Opens a stream for frames in both directions; waits while the peer allows no more. The
@@ -116,19 +113,35 @@ pub trait Connection: Clone + Send + Sync + 'static {
         &self,
     ) -> impl Future<Output = Result<(Self::Sender, Self::Receiver), LinkError>> + Send;
 
-    /// Sends a datagram of at most [`MAX_DATAGRAM`](crate::limits::MAX_DATAGRAM) bytes, or loses
-    /// it: if it is longer, if there is no room, or on its way. Never waits.
-    fn send_datagram(&self, bytes: Bytes);
+    /// Sends a datagram of at most [`MAX_DATAGRAM`](crate::limits::MAX_DATAGRAM) bytes. Never
+    /// waits: it is lost if it is longer than the path allows or the connection is gone, and where
+    /// there is no room, some of those that wait are.
+    fn send_datagram(&self, datagram: Bytes);
 
-    /// The next datagram that arrived.
+    /// The next datagram. It may come twice, late or never. Before the hello nobody asks.
     fn receive_datagram(&self) -> impl Future<Output = Result<Bytes, LinkError>> + Send;
 
-    /// Sends a frame of at most [`MAX_PUSH`] bytes on a one-way stream of its own, and waits until
-    /// the peer's transport has acknowledged all of it. Lost packets hold up no other stream.
+    /// Sends one frame of at most [`MAX_PUSH`] bytes on a stream of its own, ahead of what waits
+    /// on others, and waits until the peer's transport has acknowledged all of it. If the future
+    /// is dropped before, the frame may still arrive.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::FrameTooLong`], and nothing was sent; [`LinkError::Closed`] if the peer had no
+    /// room or closed the connection. What the peer's node makes of the frame is not known.
     fn push(&self, frame: Bytes) -> impl Future<Output = Result<(), LinkError>> + Send;
 
-    /// The next frame that the peer pushes; its bytes may still be on their way.
-    fn accept_push(&self) -> impl Future<Output = Result<Self::Push, LinkError>> + Send;
+    /// The next frame that has arrived in whole on a stream of its own, in the order in which
+    /// they became whole. A slow one keeps none back. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::FrameTooLong`] if the peer began a longer one; otherwise the connection is
+    /// gone. A frame that the peer broke off is passed over.
+    fn receive_push(&self) -> impl Future<Output = Result<Bytes, LinkError>> + Send;
+
+    /// What the transport has learnt about the way to the peer.
+    fn path(&self) -> Path;
 
     /// Closes the connection and says why. What was sent and has not arrived is lost.
     fn close(&self, reason: CloseReason);
@@ -165,12 +178,6 @@ pub trait FrameReceiver: Send + 'static {
         &mut self,
         limit: usize,
     ) -> impl Future<Output = Result<Option<Bytes>, LinkError>> + Send;
-}
-
-/// Receives one pushed frame.
-pub trait PushReceiver: Send + 'static {
-    /// The whole frame, of at most [`MAX_PUSH`] bytes.
-    fn receive(self) -> impl Future<Output = Result<Bytes, LinkError>> + Send;
 }
 
 /// Counters of one connection, in bytes of UDP payload where the transport can tell.

@@ -1,204 +1,186 @@
 //! What travels beside the stream of a link: datagrams, pushes, and what the transport has learnt.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::future::{Future, poll_fn};
 use core::pin::Pin;
-use core::task::Poll;
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use std::net::SocketAddr;
 
 use bytes::Bytes;
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Host;
-use super::core::Core;
+use super::core::{Core, drain};
+use super::registry::Signals;
 use crate::gossip::{Path, PushId};
-use crate::id::NodeId;
-use crate::net::{Connection, LinkError, LinkStats, PushReceiver, Transport};
+use crate::net::{Connection, LinkError, MAX_PUSH, Transport};
 use crate::node::{Input, LinkId};
 
-/// Pushes of one peer that are read at a time.
-const MAX_READS: usize = 32;
-/// How often it is looked whether the node takes pushes again, after it had enough.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// How often the node is told of a path that has changed.
-const LOOK_AT_PATHS: Duration = Duration::from_secs(1);
-/// Looks that the loss of a path is computed over.
-const LOOKS: usize = 10;
-/// Packets that say something about loss.
-const MIN_PACKETS: u64 = 20;
-/// A change of loss, in permille, that is worth telling.
+/// Bytes of pushes to one peer that are under way. A node pushes less at a time; of a peer that
+/// takes nothing, the pushes beyond this are given up at once.
+const MAX_PUSHING: u32 = 4 << 20;
+/// What a push is counted for beside its bytes: its task and its stream.
+const PUSH_COST: u32 = 2_048;
+const _: () = assert!(PUSH_COST as usize + MAX_PUSH <= MAX_PUSHING as usize);
+
+/// How often it is looked whether a path has changed.
+const LOOK: Duration = Duration::from_secs(1);
+/// The node is told of a round trip that has changed by more than one part in so many.
+const RTT_PART: u32 = 8;
+/// The node is told of a loss, in permille, that has changed by more than this.
 const LOSS_STEP: u16 = 20;
 
+/// A connection in use.
+pub(super) struct Live<C> {
+    connection: C,
+    /// Room for pushes.
+    pushing: Arc<Semaphore>,
+    /// What the node was told of the path.
+    told: Option<Path>,
+}
+
+impl<C> Live<C> {
+    pub(super) fn new(connection: C) -> Self {
+        Self { connection, pushing: Arc::new(Semaphore::new(MAX_PUSHING as usize)), told: None }
+    }
+}
+
+/// What comes in.
 impl<T: Transport, H: Host> Core<T, H> {
-    /// Takes in all that comes beside the stream, and watches the path, until the link ends.
+    /// Takes in all that comes beside the stream, until the link ends.
     pub(super) async fn stay_beside(
+        self: &Arc<Self>,
+        link: LinkId,
+        signals: &Signals,
+        connection: &T::Connection,
+    ) -> LinkError {
+        tokio::select! {
+            error = self.receive_datagrams(link, connection) => error,
+            error = self.receive_pushes(link, signals, connection) => error,
+        }
+    }
+
+    /// Datagrams are read also while the node has no room for entries: they say who is alive.
+    async fn receive_datagrams(
         self: &Arc<Self>,
         link: LinkId,
         connection: &T::Connection,
     ) -> LinkError {
-        let datagrams = async {
-            loop {
-                match connection.receive_datagram().await {
-                    Ok(bytes) => self.input(Input::Datagram { link, bytes }),
-                    Err(error) => return error,
-                }
+        loop {
+            match connection.receive_datagram().await {
+                Ok(bytes) => self.input(Input::Datagram { link, bytes }),
+                Err(error) => return error,
             }
-        };
-        let watching = async {
-            let mut watch = PathWatch::default();
-            loop {
-                if let Some(path) = watch.look(&connection.stats()) {
-                    self.input(Input::Path { link, path });
-                }
-                tokio::time::sleep(LOOK_AT_PATHS).await;
-            }
-        };
-        tokio::select! {
-            error = datagrams => error,
-            error = self.receive_pushes(link, connection) => error,
-            never = watching => never,
+            tokio::task::consume_budget().await;
         }
     }
 
     async fn receive_pushes(
         self: &Arc<Self>,
         link: LinkId,
+        signals: &Signals,
         connection: &T::Connection,
     ) -> LinkError {
-        let mut reads = JoinSet::new();
+        let mut has_room = true;
         loop {
-            let frame = tokio::select! {
-                push = connection.accept_push(), if reads.len() < MAX_READS => {
-                    let push = match push {
-                        Ok(push) => push,
-                        Err(error) => return error,
-                    };
-                    let mut reading = Box::pin(push.receive());
-                    // Most are here in whole: then no task is needed.
-                    match look(reading.as_mut()).await {
-                        Some(frame) => frame,
-                        None => {
-                            reads.spawn(reading);
-                            continue;
-                        }
-                    }
-                }
-                Some(read) = reads.join_next() => match read {
-                    Ok(frame) => frame,
-                    Err(_panicked) => continue,
-                }
-            };
-            match frame {
-                Ok(bytes) => self.take_push(link, bytes).await,
-                Err(error @ LinkError::FrameTooLong { .. }) => return error,
-                // A push that was broken off; the peer may have had a reason.
-                Err(_) => {}
+            while !has_room {
+                signals.receive_push.notified().await;
+                has_room = self.host.with_node(|node| node.wants_input(link));
             }
+            let bytes = match connection.receive_push().await {
+                Ok(bytes) => bytes,
+                Err(error) => return error,
+            };
+            let now = self.now();
+            let drained = self.host.with_node(|node| {
+                node.handle(now, Input::Pushed { link, bytes });
+                has_room = node.wants_input(link);
+                drain(node)
+            });
+            self.dispatch(drained);
+            tokio::task::consume_budget().await;
         }
     }
+}
 
-    async fn take_push(self: &Arc<Self>, link: LinkId, bytes: Bytes) {
-        while !self.host.with_node(|node| node.wants_input(link)) {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        self.input(Input::Pushed { link, bytes });
-    }
-
+/// What goes out.
+impl<T: Transport, H: Host> Core<T, H> {
     pub(super) fn send_datagram(&self, link: LinkId, bytes: Bytes) {
-        let connection = self.connections.lock().get(&link).cloned();
-        if let Some(connection) = connection {
-            connection.send_datagram(bytes);
+        if let Some(live) = self.live.lock().get(&link) {
+            live.connection.send_datagram(bytes);
         }
     }
 
     pub(super) fn push(self: &Arc<Self>, link: LinkId, push: PushId, bytes: Bytes) {
         // Without a connection, the node is about to hear that the link is gone.
-        let Some(connection) = self.connections.lock().get(&link).cloned() else { return };
+        let Some((connection, room)) = self.room_for(link, bytes.len()) else { return };
+        let mut pushing: Pin<Box<dyn Future<Output = bool> + Send>> = match room {
+            Some(room) => Box::pin(async move {
+                let delivered = connection.push(bytes).await.is_ok();
+                drop(room);
+                delivered
+            }),
+            None => Box::pin(core::future::ready(false)),
+        };
+        // A first step here: the bytes are on their way before the task runs, which looks again.
+        let first = pushing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         let core = self.clone();
         tokio::spawn(async move {
-            let delivered = connection.push(bytes).await.is_ok();
+            let delivered = match first {
+                Poll::Ready(delivered) => delivered,
+                Poll::Pending => pushing.await,
+            };
             core.input(Input::PushEnded { link, push, delivered });
         });
     }
 
-    /// Dials once because the node wants it.
-    pub(super) fn dial_for_node(self: &Arc<Self>, peer: NodeId, addresses: Vec<SocketAddr>) {
-        if self.registry.is_connected(peer) || !self.dialing.lock().insert(peer) {
-            return;
-        }
-        let core = self.clone();
-        tokio::spawn(async move {
-            let is_expelled = core.gate.admission().expelled.contains(&peer);
-            let attempt = async {
-                if is_expelled {
-                    return false;
-                }
-                let dialed = core.dial_once(peer, &addresses).await;
-                if let Err(error) = &dialed {
-                    tracing::debug!(peer = %format_args!("{peer:.16}"), %error, "dialling failed");
-                }
-                dialed.is_ok()
-            };
-            let connected = tokio::select! {
-                connected = attempt => connected,
-                () = core.registry.until_connected(peer) => true,
-                () = core.registry.stopped() => return,
-            };
-            core.dialing.lock().remove(&peer);
-            if !connected {
-                core.input(Input::DialFailed { peer });
-            }
-        });
+    /// The connection of a link, and room for a push on it, if there is any.
+    fn room_for(
+        &self,
+        link: LinkId,
+        bytes: usize,
+    ) -> Option<(T::Connection, Option<OwnedSemaphorePermit>)> {
+        let live = self.live.lock();
+        let Live { connection, pushing, .. } = live.get(&link)?;
+        let cost = u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(PUSH_COST);
+        Some((connection.clone(), pushing.clone().try_acquire_many_owned(cost).ok()))
     }
 }
 
-/// What a future has to say already.
-async fn look<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
-}
-
-/// Tells what is worth telling of the counters of a connection.
-#[derive(Debug, Default)]
-struct PathWatch {
-    /// Packets sent and lost, at each look; the newest last.
-    looks: VecDeque<(u64, u64)>,
-    told: Option<Path>,
-}
-
-impl PathWatch {
-    fn look(&mut self, stats: &LinkStats) -> Option<Path> {
-        self.looks.push_back((stats.packets, stats.lost));
-        if self.looks.len() > LOOKS + 1 {
-            self.looks.pop_front();
+/// What the transport learns.
+impl<T: Transport, H: Host> Core<T, H> {
+    /// Tells the node of paths that have changed, for as long as the driver runs.
+    pub(super) async fn watch_paths(self: Arc<Self>) {
+        loop {
+            self.registry.until_linked().await;
+            tokio::time::sleep(LOOK).await;
+            self.tell_paths();
         }
-        let (sent, lost) = self.looks.front().map_or((0, 0), |(packets, lost)| {
-            (stats.packets.saturating_sub(*packets), stats.lost.saturating_sub(*lost))
-        });
-        let before = self.told.map_or(0, |path| path.loss_permille);
-        let loss_permille = if sent < MIN_PACKETS {
-            before
-        } else {
-            u16::try_from(lost.saturating_mul(1_000) / sent).unwrap_or(1_000).min(1_000)
+    }
+
+    /// Tells the node of paths that have changed, and of those it knows nothing of.
+    pub(super) fn tell_paths(self: &Arc<Self>) {
+        let news: Vec<(LinkId, Path)> = {
+            let mut live = self.live.lock();
+            let news = live.iter_mut().filter_map(|(link, live)| {
+                let path = live.connection.path();
+                is_news(live.told, path).then(|| (*link, *live.told.insert(path)))
+            });
+            news.collect()
         };
-        let path = Path { rtt: Duration::from_micros(stats.rtt_micros), loss_permille };
-        let is_news = self.told.is_none_or(|told| {
-            told.rtt.abs_diff(path.rtt) > told.rtt / 8
-                || told.loss_permille.abs_diff(path.loss_permille) >= LOSS_STEP
-        });
-        if !is_news {
-            return None;
+        for (link, path) in news {
+            self.input(Input::Path { link, path });
         }
-        self.told = Some(path);
-        Some(path)
     }
+}
+
+/// Whether a node that was told one thing of a path wants to know another.
+fn is_news(told: Option<Path>, path: Path) -> bool {
+    told.is_none_or(|told| {
+        told.rtt.abs_diff(path.rtt) > told.rtt / RTT_PART
+            || told.loss_permille.abs_diff(path.loss_permille) > LOSS_STEP
+    })
 }
 
 #[cfg(test)]
@@ -207,19 +189,15 @@ mod tests {
 
     #[test]
     fn only_what_has_changed_is_told() {
-        let mut watch = PathWatch::default();
-        let at = |packets, lost, rtt_micros| LinkStats {
-            packets,
-            lost,
-            rtt_micros,
-            ..LinkStats::default()
-        };
-        let first = watch.look(&at(10, 0, 1_000));
-        assert_eq!(first.map(|path| path.rtt), Some(Duration::from_millis(1)));
-        assert_eq!(watch.look(&at(20, 5, 1_100)), None, "too few packets, too little change");
-        let lossy = watch.look(&at(110, 30, 1_100));
-        assert_eq!(lossy.map(|path| path.loss_permille), Some(300));
-        assert_eq!(watch.look(&at(210, 60, 1_100)), None);
-        assert!(watch.look(&at(310, 90, 2_000)).is_some(), "slower");
+        let path =
+            |millis, loss_permille| Path { rtt: Duration::from_millis(millis), loss_permille };
+        assert!(is_news(None, path(0, 0)));
+        let told = Some(path(80, 100));
+        assert!(!is_news(told, path(80, 100)));
+        assert!(!is_news(told, path(90, 120)) && is_news(told, path(91, 100)));
+        assert!(!is_news(told, path(70, 80)) && is_news(told, path(69, 100)));
+        assert!(is_news(told, path(80, 121)) && is_news(told, path(80, 79)));
+        // On one machine round trips are of microseconds, in memory of none.
+        assert!(!is_news(Some(path(0, 0)), path(0, 0)));
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Host;
+use super::beside::Live;
 use super::core::{Core, drain};
 use super::registry::{LinkEntry, Signals};
 use crate::net::hello::{Established, welcome};
@@ -53,6 +54,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         services.spawn(self.clone().keep_time());
         services.spawn(self.clone().store_all());
         services.spawn(self.clone().keep_gate());
+        services.spawn(self.clone().watch_paths());
         let mut links = JoinSet::new();
         let mut arrivals = JoinSet::new();
         let mut dialed = BTreeSet::new();
@@ -150,8 +152,9 @@ impl<T: Transport, H: Host> Core<T, H> {
         if adopted {
             // Who is let in may have changed since the hello.
             self.registry.review(&self.gate.admission());
-            self.connections.lock().insert(link, connection);
+            self.live.lock().insert(link, Live::new(connection));
             self.input(Input::LinkUp { link, peer, dialed });
+            self.tell_paths();
         } else {
             connection.close(CloseReason::Done);
         }
@@ -170,7 +173,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         established: Established<T::Connection>,
     ) {
         let Established { connection, sender, receiver, .. } = established;
-        let beside = self.stay_beside(link, &connection);
+        let beside = self.stay_beside(link, &signals, &connection);
         let receiving = async {
             tokio::select! {
                 ended = self.receive(link, &signals, receiver) => ended,
@@ -198,7 +201,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         };
         connection.close(CloseReason::Done);
         tracing::debug!(link = link.number(), ?ended, "a connection ended");
-        self.connections.lock().remove(&link);
+        self.live.lock().remove(&link);
         self.registry.link_down(link, refusal(&ended));
         self.input(Input::LinkDown { link });
     }

@@ -7,6 +7,7 @@
 //! No task waits for a slow peer except that peer's own. A peer that does not read makes its own
 //! writer wait, and what the node has for it is read from the store only when it goes on.
 
+mod always;
 mod beside;
 mod core;
 mod dial;

@@ -52,6 +52,21 @@ pub(super) struct Signals {
     pub(super) send: Notify,
     /// There is room to receive.
     pub(super) receive: Notify,
+    /// There is room to receive, for the pushes.
+    pub(super) receive_push: Notify,
+}
+
+/// A peer is being dialled.
+pub(super) struct Dialing<'a> {
+    registry: &'a Registry,
+    peer: NodeId,
+}
+
+impl Drop for Dialing<'_> {
+    fn drop(&mut self) {
+        self.registry.state.lock().dialing.remove(&self.peer);
+        self.registry.changed();
+    }
 }
 
 struct Linked {
@@ -73,6 +88,8 @@ struct Peer {
 struct State {
     peers: BTreeMap<NodeId, Peer>,
     by_link: BTreeMap<LinkId, NodeId>,
+    /// Who is being dialled.
+    dialing: BTreeSet<NodeId>,
     requests: Vec<Request>,
     /// Who has told that it has what, by the number of the wait.
     waits: BTreeMap<u64, watch::Sender<BTreeSet<NodeId>>>,
@@ -193,6 +210,21 @@ impl Registry {
             peer.failures = failures;
             peer.error = error;
         }
+    }
+
+    /// Nobody else dials a peer until what this gives is dropped; nothing if somebody does.
+    pub(super) fn begin_dial(&self, peer: NodeId) -> Option<Dialing<'_>> {
+        let is_first = self.state.lock().dialing.insert(peer);
+        is_first.then_some(Dialing { registry: self, peer })
+    }
+
+    pub(super) async fn until_not_dialed(&self, node: NodeId) {
+        self.until(|state| !state.dialing.contains(&node)).await;
+    }
+
+    /// Waits until anybody is connected.
+    pub(super) async fn until_linked(&self) {
+        self.until(|state| !state.by_link.is_empty()).await;
     }
 
     pub(super) fn is_connected(&self, node: NodeId) -> bool {

@@ -1,30 +1,33 @@
 //! One QUIC connection: its streams, and what its ends and errors mean to us.
 
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use std::time::Instant;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use quinn::rustls::pki_types::CertificateDer;
-use quinn::{
-    ConnectionError, ReadError, ReadToEndError, RecvStream, SendStream, StoppedError, VarInt,
-    WriteError,
-};
+use quinn::{ConnectionError, ReadError, RecvStream, SendStream, StoppedError, VarInt, WriteError};
 
 use super::super::framing::{self, Assembler};
 use super::super::tls;
 use super::super::{
     CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError, LinkStats,
-    MAX_PUSH, PushReceiver,
 };
 use super::config;
+use super::loss::Losses;
+use super::pushes::Pushes;
+use crate::gossip::Path;
 use crate::id::NodeId;
-use crate::limits::MAX_DATAGRAM;
 
 /// The label that sets our exported secrets apart from those of other uses of TLS (RFC 5705).
 const EXPORTER: &[u8] = b"EXPORTER-basefs-hello";
 /// Up to this length a frame is copied behind its head: cheaper than two pieces.
 const SMALL_FRAME: usize = 2_048;
+/// Pushed frames go before all that waits on streams of priority 0: they are short, and news.
+const PUSH_PRIORITY: i32 = 1;
 /// TLS alert `access_denied`: our verifier met another node than expected, nothing else raises it.
 const OTHER_NODE_ALERT: u8 = 49;
 /// TLS alert `no_application_protocol`: the two ends speak different versions.
@@ -38,6 +41,8 @@ pub struct QuicConnection {
     node: NodeId,
     peer: NodeId,
     binding: [u8; 32],
+    pushes: Arc<Pushes>,
+    losses: Arc<Mutex<Losses>>,
 }
 
 impl QuicConnection {
@@ -47,7 +52,11 @@ impl QuicConnection {
         let peer = tls::node_of(identity.first()?)?;
         let mut binding = [0; 32];
         inner.export_keying_material(&mut binding, EXPORTER, &[]).ok()?;
-        Some(Self { inner, node, peer, binding })
+        let (pushes, losses) = (Arc::new(Pushes::new()), Arc::default());
+        let connection = Self { inner, node, peer, binding, pushes, losses };
+        // Losses are counted from here.
+        let _ = connection.path();
+        Some(connection)
     }
 
     /// Whether nobody has closed it yet.
@@ -59,7 +68,6 @@ impl QuicConnection {
 impl Connection for QuicConnection {
     type Sender = QuicSender;
     type Receiver = QuicReceiver;
-    type Push = QuicPush;
 
     fn node(&self) -> NodeId {
         self.node
@@ -85,12 +93,9 @@ impl Connection for QuicConnection {
         self.inner.accept_bi().await.map(frames).map_err(|error| link_error(&error))
     }
 
-    fn send_datagram(&self, bytes: Bytes) {
-        if bytes.len() <= MAX_DATAGRAM {
-            // Fails if the connection is gone, which others will notice, or for a path that is
-            // narrower than QUIC allows. The oldest that wait make room.
-            let _ = self.inner.send_datagram(bytes);
-        }
+    fn send_datagram(&self, datagram: Bytes) {
+        // A datagram may be lost; whoever sends it knows.
+        let _ = self.inner.send_datagram(datagram);
     }
 
     async fn receive_datagram(&self) -> Result<Bytes, LinkError> {
@@ -98,24 +103,29 @@ impl Connection for QuicConnection {
     }
 
     async fn push(&self, frame: Bytes) -> Result<(), LinkError> {
-        if frame.len() > MAX_PUSH {
-            return Err(LinkError::FrameTooLong { length: frame.len() as u64 });
-        }
+        framing::check_push(&frame)?;
         let mut stream = self.inner.open_uni().await.map_err(|error| link_error(&error))?;
+        // Fails only for a stream that has ended.
+        let _ = stream.set_priority(PUSH_PRIORITY);
         stream.write_chunk(frame).await.map_err(|error| write_error(&error))?;
-        // Fails only if the stream has ended already.
         let _ = stream.finish();
         match stream.stopped().await {
             Ok(None) => Ok(()),
             Ok(Some(code)) => Err(LinkError::Closed(CloseReason::from_code(code.into_inner()))),
-            Err(StoppedError::ConnectionLost(error)) => Err(link_error(&error)),
+            Err(StoppedError::ConnectionLost(lost)) => Err(link_error(&lost)),
             Err(error) => Err(LinkError::Failed { what: error.to_string() }),
         }
     }
 
-    async fn accept_push(&self) -> Result<QuicPush, LinkError> {
-        let stream = self.inner.accept_uni().await.map_err(|error| link_error(&error))?;
-        Ok(QuicPush { stream })
+    async fn receive_push(&self) -> Result<Bytes, LinkError> {
+        self.pushes.next(&self.inner).await
+    }
+
+    fn path(&self) -> Path {
+        let path = self.inner.stats().path;
+        let sent = path.sent_packets.saturating_sub(path.sent_plpmtud_probes);
+        let loss_permille = self.losses.lock().permille(Instant::now(), sent, path.lost_packets);
+        Path { rtt: path.rtt, loss_permille }
     }
 
     fn close(&self, reason: CloseReason) {
@@ -207,24 +217,6 @@ impl FrameReceiver for QuicReceiver {
     }
 }
 
-/// Receives a pushed frame from a QUIC stream of its own.
-#[derive(Debug)]
-pub struct QuicPush {
-    stream: RecvStream,
-}
-
-impl PushReceiver for QuicPush {
-    async fn receive(mut self) -> Result<Bytes, LinkError> {
-        match self.stream.read_to_end(MAX_PUSH).await {
-            Ok(bytes) => Ok(bytes.into()),
-            Err(ReadToEndError::TooLong) => {
-                Err(LinkError::FrameTooLong { length: MAX_PUSH as u64 + 1 })
-            }
-            Err(ReadToEndError::Read(error)) => Err(read_error(&error)),
-        }
-    }
-}
-
 fn write_error(error: &WriteError) -> LinkError {
     match error {
         WriteError::ConnectionLost(lost) => link_error(lost),
@@ -245,7 +237,7 @@ fn read_error(error: &ReadError) -> LinkError {
     }
 }
 
-fn link_error(error: &ConnectionError) -> LinkError {
+pub(super) fn link_error(error: &ConnectionError) -> LinkError {
     match error {
         ConnectionError::ApplicationClosed(close) => {
             LinkError::Closed(CloseReason::from_code(close.error_code.into_inner()))
