@@ -143,7 +143,7 @@ impl<T: Transport, H: Host> Core<T, H> {
             }
             Output::Event(event) => {
                 tracing::debug!(?event);
-                self.registry.note(event);
+                self.registry.note(&event);
             }
         }
         None
@@ -226,6 +226,7 @@ impl<T: Transport, H: Host> Core<T, H> {
                 Request::Await { token, heads } => {
                     self.input(Input::AwaitReplicated { token, heads });
                 }
+                Request::Leave => self.input(Input::Leave),
                 Request::Forget { token } => self.input(Input::ForgetReplicated { token }),
             }
         }

@@ -57,6 +57,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         }
         if let Err(error) = self.dial_once(peer, addresses).await {
             tracing::debug!(peer = %format_args!("{peer:.16}"), %error, "dialling failed");
+            self.registry.dial_failed_again(peer, error);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The life of a driver, and of each of its connections.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -58,6 +58,9 @@ impl<T: Transport, H: Host> Core<T, H> {
         let mut links = JoinSet::new();
         let mut arrivals = JoinSet::new();
         let mut dialed = BTreeSet::new();
+        let mut told = BTreeMap::new();
+        // A member decides by itself whom to dial, and when again.
+        let is_member = self.host.with_node(|node| node.is_member());
         let mut changes = self.registry.changes();
         changes.mark_changed();
         loop {
@@ -74,7 +77,13 @@ impl<T: Transport, H: Host> Core<T, H> {
                 }
                 Ok(()) = changes.changed() => {
                     for peer in self.registry.to_dial() {
-                        if dialed.insert(peer) {
+                        if is_member {
+                            let addresses = self.registry.addresses(peer);
+                            let before = told.insert(peer, addresses.clone());
+                            if before.as_ref() != Some(&addresses) {
+                                self.input(Input::AddPeer { peer, addresses });
+                            }
+                        } else if dialed.insert(peer) {
                             services.spawn(self.clone().dial_always(peer));
                         }
                     }
