@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use basefs::gossip::PushId;
 use bytes::Bytes;
 
 use crate::engine::packets::{IP_UDP, Loss, Packets, Way};
@@ -13,6 +14,8 @@ struct Pair {
     queue: Queue<(usize, Option<Datagram>)>,
     packets: Packets,
     connection: Connection,
+    /// When TLS was done at the end that dials.
+    secured: Option<Micros>,
 }
 
 impl Pair {
@@ -24,7 +27,8 @@ impl Pair {
             ..Way::default()
         });
         packets.set_rate(Some(10_000_000));
-        Self { queue: Queue::default(), packets, connection: Connection::dial([0, 1], control, 0) }
+        let connection = Connection::dial([0, 1], control, 0);
+        Self { queue: Queue::default(), packets, connection, secured: None }
     }
 
     fn send(&mut self, at: usize, datagram: &Datagram) {
@@ -59,6 +63,9 @@ impl Pair {
                 }
                 None => continue,
             };
+            if self.connection.is_secured() {
+                self.secured.get_or_insert(now);
+            }
             answers.iter().for_each(|answer| self.send(at, answer));
             let found = events.iter().any(|event| is_it(at, event));
             self.transmit(at);
@@ -75,7 +82,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// Seconds for 256 KiB on a connection that stands.
+/// Seconds for 256 KiB on a connection that stands, until all is acknowledged.
 fn upload(seed: u64, loss: f64, control: Control) -> f64 {
     let mut pair = Pair::new(seed, 0.0, control);
     let began = pair.until(|at, event| at == 0 && matches!(event, Event::Opened)).unwrap();
@@ -84,14 +91,9 @@ fn upload(seed: u64, loss: f64, control: Control) -> f64 {
         loss: Loss::Independent(loss),
         ..Way::default()
     });
-    for _ in 0..16 {
-        pair.connection.end(0).unwrap().say(Bytes::from(vec![7; 16_384]));
-    }
-    let mut frames = 0;
-    let done = pair.until(|_, event| {
-        frames += usize::from(matches!(event, Event::Up(Up::Frame(_))));
-        frames == 16
-    });
+    let content = Bytes::from(vec![7; 262_144]);
+    pair.connection.end(0).unwrap().push(PushId::new(1), content);
+    let done = pair.until(|at, event| at == 0 && matches!(event, Event::Up(Up::PushEnded(_))));
     (done.unwrap_or(600_000_000) - began) as f64 / 1e6
 }
 
@@ -102,28 +104,31 @@ fn an_upload_takes_what_it_took_for_real() {
         (Control::Bbr, [0.39, 0.51, 1.4]),
         (Control::Fixed(65_536), [0.31, 0.43, 0.76]),
     ];
+    let mut off = Vec::new();
     for (control, expected) in real {
         for (loss, expected) in [0.0, 0.1, 0.3].into_iter().zip(expected) {
-            let times = (0..41).map(|seed| upload(seed, loss, control)).collect();
-            let took = median(times);
+            let took = median((0..41).map(|seed| upload(seed, loss, control)).collect());
             println!("{control:?} at {loss}: {took:.2} s, for real {expected} s");
-            assert!(
-                (expected / 1.5..=expected * 1.5).contains(&took),
-                "{control:?} {loss}: {took}"
-            );
+            if !(expected / 1.5..=expected * 1.5).contains(&took) {
+                off.push((control, loss, took, expected));
+            }
         }
     }
+    assert!(off.is_empty(), "{off:?}");
 }
 
 #[test]
 fn a_handshake_takes_what_it_took_for_real() {
     let shake = |seed| {
         let mut pair = Pair::new(seed, 0.3, Control::Bbr);
-        pair.until(|at, event| at == 0 && matches!(event, Event::Opened)).unwrap() as f64 / 1e6
+        let opened = |at, event: &Event| at == 0 && matches!(event, Event::Opened);
+        let Some(opened) = pair.until(opened) else { panic!("{seed}: {:#?}", pair.connection) };
+        (pair.secured.unwrap() as f64 / 1e6, opened as f64 / 1e6)
     };
-    let times: Vec<f64> = (0..200).map(shake).collect();
-    let worst = times.iter().copied().fold(0.0, f64::max);
-    println!("at 30 % loss: {:.2} s, worst {worst:.1} s", median(times.clone()));
-    assert!((0.2..=0.8).contains(&median(times)));
-    assert!(worst < 20.0);
+    let (secured, opened): (Vec<f64>, Vec<f64>) = (0..400).map(shake).unzip();
+    let worst = secured.iter().copied().fold(0.0, f64::max);
+    let (secured, opened) = (median(secured), median(opened));
+    println!("at 30 % loss: TLS {secured:.2} s, worst {worst:.1} s; a link {opened:.2} s");
+    assert!((0.24..=0.54).contains(&secured), "for real .36 s: {secured}");
+    assert!((4.5..=10.0).contains(&worst), "for real 6.7 s: {worst}");
 }

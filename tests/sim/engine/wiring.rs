@@ -146,7 +146,7 @@ impl World {
         }
         if self.hosts[host].life != wire.lives[at] {
             // A connection of an earlier life; a dial may reach the present one.
-            if matches!(datagram, Datagram::Initial) {
+            if datagram.is_initial() {
                 return;
             }
             answers.push(Datagram::Reset);

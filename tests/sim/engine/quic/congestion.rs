@@ -1,11 +1,8 @@
 //! How much may be under way.
 
-use std::collections::VecDeque;
-
 use super::super::queue::Micros;
+use super::bbr::Bbr;
 
-/// A full packet.
-const PACKET: f64 = 1_200.0;
 /// What may be under way before anything is known, as quinn has it.
 const INITIAL: f64 = 14_720.0;
 
@@ -16,7 +13,7 @@ pub enum Control {
     Bbr,
     /// Always so many bytes.
     Fixed(usize),
-    /// By loss (RFC 9438).
+    /// By loss (RFC 8312).
     Cubic,
 }
 
@@ -25,105 +22,108 @@ pub enum Control {
 pub struct Congestion {
     control: Control,
     window: f64,
-    // Bbr.
-    rates: VecDeque<(Micros, f64)>,
-    best: f64,
-    rounds_without_growth: u32,
-    round_ends: u64,
-    is_starting: bool,
+    bbr: Option<Box<Bbr>>,
     // Cubic.
     threshold: f64,
     max: f64,
-    epoch: Option<Micros>,
-    recovering_until: Micros,
+    k: f64,
+    increment: f64,
+    recovering_since: Option<Micros>,
 }
 
 impl Congestion {
-    pub fn new(control: Control) -> Self {
+    pub fn new(control: Control, packet: usize) -> Self {
         let window = if let Control::Fixed(bytes) = control { bytes as f64 } else { INITIAL };
         Self {
             control,
             window,
-            rates: VecDeque::new(),
-            best: 0.0,
-            rounds_without_growth: 0,
-            round_ends: 0,
-            is_starting: true,
+            bbr: (control == Control::Bbr).then(|| Box::new(Bbr::new(packet))),
             threshold: f64::MAX,
             max: 0.0,
-            epoch: None,
-            recovering_until: 0,
+            k: 0.0,
+            increment: 0.0,
+            recovering_since: None,
         }
     }
 
     pub fn window(&self) -> usize {
-        self.window as usize
+        match &self.bbr {
+            Some(bbr) => usize::try_from(bbr.window()).unwrap_or(usize::MAX),
+            None => self.window as usize,
+        }
     }
 
-    /// Something was acknowledged: bytes; bytes delivered by now and when the packet was sent;
-    /// bytes a microsecond, and whether all was sent that there was.
+    /// A packet that wants an acknowledgement was sent.
+    pub fn sent(&mut self, now: Micros, number: u64, bytes: usize) {
+        self.bbr.iter_mut().for_each(|bbr| bbr.sent(now, number, bytes));
+    }
+
+    /// A packet was acknowledged.
     pub fn acked(&mut self, now: Micros, ack: &Acked) {
         match self.control {
             Control::Fixed(_) => {}
-            Control::Bbr => self.acked_bbr(now, ack),
+            Control::Bbr => self.bbr.iter_mut().for_each(|bbr| bbr.acked(now, ack)),
             Control::Cubic => self.acked_cubic(now, ack),
         }
     }
 
-    fn acked_bbr(&mut self, now: Micros, ack: &Acked) {
-        let known = self.rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
-        if !ack.app_limited || ack.rate > known {
-            self.rates.push_back((now, ack.rate));
-        }
-        let oldest = now.saturating_sub(10 * ack.min_rtt.max(1_000));
-        while self.rates.len() > 1 && self.rates[0].0 < oldest {
-            self.rates.pop_front();
-        }
-        let rate = self.rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
-        if ack.delivered_before >= self.round_ends {
-            self.round_ends = ack.delivered;
-            if rate > self.best * 1.25 {
-                self.best = rate;
-                self.rounds_without_growth = 0;
-            } else if !ack.app_limited {
-                self.rounds_without_growth += 1;
-            }
-            self.is_starting &= self.rounds_without_growth < 3;
-        }
-        if self.is_starting {
-            self.window += ack.bytes as f64;
-        } else {
-            self.window = (2.0 * rate * ack.min_rtt as f64).max(4.0 * PACKET);
-        }
+    /// All packets of an acknowledgement were told.
+    pub fn acked_all(&mut self, now: Micros, in_flight: usize, app_limited: bool, largest: u64) {
+        let bbr = self.bbr.iter_mut();
+        bbr.for_each(|bbr| bbr.acked_all(now, in_flight, app_limited, largest));
     }
 
+    /// As quinn does it (RFC 8312), rounding included.
     fn acked_cubic(&mut self, now: Micros, ack: &Acked) {
+        if ack.app_limited || self.recovering_since.is_some_and(|since| ack.sent <= since) {
+            return;
+        }
         if self.window < self.threshold {
             self.window += ack.bytes as f64;
             return;
         }
-        let epoch = *self.epoch.get_or_insert(now);
-        let seconds = (now - epoch + ack.min_rtt) as f64 / 1e6;
-        let (max, now_in) = (self.max / PACKET, self.window / PACKET);
-        let k = ((max * 0.3) / 0.4).max(0.0).cbrt();
-        let target = 0.4 * (seconds - k).powi(3) + max;
-        let reno = PACKET * ack.bytes as f64 / self.window * 0.53;
-        let cubic = ((target - now_in) / now_in).max(0.0) * ack.bytes as f64;
-        self.window += cubic.max(reno).min(ack.bytes as f64 / 2.0);
+        let since = *self.recovering_since.get_or_insert_with(|| {
+            (self.max, self.k) = (self.window, 0.0);
+            now
+        });
+        let packet = ack.packet as f64;
+        let (since, rtt) = ((now - since) as f64 / 1e6, ack.srtt.max(1) as f64 / 1e6);
+        let cubic = 0.4 * (since + rtt - self.k).powi(3) * packet + self.max;
+        let friendly = self.max * 0.7 + 3.0 * 0.3 / 1.7 * since / rtt * packet;
+        let mut wanted = self.window;
+        if cubic < friendly {
+            wanted = wanted.max(friendly);
+        } else if wanted < cubic {
+            wanted += (cubic - wanted) / wanted * packet;
+        }
+        self.increment += wanted - self.window;
+        if self.increment >= packet {
+            self.window += packet;
+            self.increment = 0.0;
+        }
     }
 
-    /// Packets sent at `sent` were lost.
-    pub fn lost(&mut self, now: Micros, sent: Micros, persistent: bool) {
-        if self.control != Control::Cubic || sent < self.recovering_until {
+    /// Packets were lost.
+    pub fn lost(&mut self, now: Micros, lost: &Lost) {
+        self.bbr.iter_mut().for_each(|bbr| bbr.lost(lost.bytes));
+        let since = self.recovering_since;
+        if self.control != Control::Cubic || since.is_some_and(|at| lost.sent <= at) {
             return;
         }
-        self.recovering_until = now;
-        self.max = self.window;
-        self.window = (self.window * 0.7).max(2.0 * PACKET);
+        let least = 2.0 * lost.packet as f64;
+        self.recovering_since = Some(now);
+        let converges = self.window < self.max;
+        self.max = if converges { self.window * 0.85 } else { self.window };
+        self.window = (self.window * 0.7).max(least);
         self.threshold = self.window;
-        self.epoch = None;
-        if persistent {
-            self.window = 2.0 * PACKET;
+        self.k = (self.max / lost.packet as f64 * 0.3 / 0.4).cbrt();
+        self.increment *= 0.7;
+        if lost.is_persistent {
+            self.recovering_since = None;
+            self.max = self.window;
+            self.threshold = (self.window * 0.7).max(least);
+            self.increment = 0.0;
+            self.window = least;
         }
     }
 }
@@ -132,10 +132,23 @@ impl Congestion {
 #[derive(Debug)]
 pub struct Acked {
     pub bytes: usize,
-    pub delivered: u64,
-    pub delivered_before: u64,
-    /// Bytes a microsecond.
-    pub rate: f64,
+    /// Whether all was sent that there was.
     pub app_limited: bool,
     pub min_rtt: Micros,
+    pub srtt: Micros,
+    /// When the packet was sent.
+    pub sent: Micros,
+    /// The size of a full packet.
+    pub packet: usize,
+}
+
+/// What a loss tells.
+#[derive(Debug)]
+pub struct Lost {
+    pub bytes: usize,
+    /// When the last of them was sent.
+    pub sent: Micros,
+    pub is_persistent: bool,
+    /// The size of a full packet.
+    pub packet: usize,
 }

@@ -7,11 +7,19 @@ use basefs::gossip::{Path, PushId};
 use bytes::Bytes;
 
 use super::super::queue::Micros;
-use super::congestion::{Acked, Congestion, Control};
+use super::congestion::{Acked, Congestion, Control, Lost};
+use super::pacer::Pacer;
 use super::stream::{In, Out, Ranges};
 
-/// Most of UDP payload: what every path takes.
+/// Most of UDP payload at first: what every path takes.
 pub const PACKET: usize = 1_200;
+/// Most of it once the path was found to take as much; that takes so many round trips.
+const LARGE_PACKET: usize = 1_452;
+const MTU_SEARCH: Micros = 6;
+/// Where more than one of so many packets is lost, large ones are taken for the reason.
+const MTU_LOSS: u64 = 20;
+/// So many probe timeouts without anything that arrived are persistent congestion.
+const PERSISTENT: Micros = 3;
 /// Header and authentication of a packet.
 const HEAD: usize = 29;
 const STREAM_HEAD: usize = 6;
@@ -34,6 +42,7 @@ const MIN_PACKETS: u64 = 20;
 enum Part {
     Stream { id: u64, start: u64, end: u64 },
     Datagram(Bytes),
+    Ping,
 }
 
 /// A packet of an established connection.
@@ -42,6 +51,8 @@ pub struct Packet {
     number: u64,
     parts: Vec<Part>,
     ack: Vec<(u64, u64)>,
+    /// How long the newest of them has waited for it.
+    ack_delay: Micros,
     /// Bytes of UDP payload.
     pub size: usize,
 }
@@ -51,9 +62,6 @@ struct Sent {
     at: Micros,
     size: usize,
     parts: Vec<Part>,
-    delivered: u64,
-    delivered_at: Micros,
-    app_limited: bool,
 }
 
 /// What the host is told.
@@ -75,6 +83,15 @@ pub struct End {
     got: Ranges,
     owed: u32,
     ack_at: Option<Micros>,
+    /// The newest packet that arrived, and when.
+    newest: (u64, Micros),
+    packet: usize,
+    started: Micros,
+    /// Whether all was sent that there was.
+    app_limited: bool,
+    /// The first packet after the first measured round trip.
+    first_after_rtt: Option<u64>,
+    latest_rtt: Micros,
     srtt: Micros,
     rttvar: Micros,
     min_rtt: Micros,
@@ -84,8 +101,9 @@ pub struct End {
     probes: u32,
     last_sent: Micros,
     congestion: Congestion,
-    delivered: u64,
-    delivered_at: Micros,
+    pacer: Pacer,
+    /// When more may be sent.
+    paced_at: Option<Micros>,
     datagrams: VecDeque<Bytes>,
     datagram_bytes: usize,
     out: BTreeMap<u64, Out>,
@@ -112,6 +130,12 @@ impl End {
             got: Ranges::default(),
             owed: 0,
             ack_at: None,
+            newest: (0, now),
+            packet: PACKET,
+            started: now,
+            app_limited: true,
+            first_after_rtt: None,
+            latest_rtt: rtt,
             srtt: rtt,
             rttvar: rtt / 2,
             min_rtt: rtt,
@@ -119,9 +143,9 @@ impl End {
             ptos: 0,
             probes: 0,
             last_sent: now,
-            congestion: Congestion::new(control),
-            delivered: 0,
-            delivered_at: now,
+            congestion: Congestion::new(control, PACKET),
+            pacer: Pacer::default(),
+            paced_at: None,
             datagrams: VecDeque::new(),
             datagram_bytes: 0,
             out: BTreeMap::from([(ORDERED, Out::default())]),
@@ -170,7 +194,7 @@ impl End {
     }
 
     fn loss_delay(&self) -> Micros {
-        self.srtt.max(1_000) * 9 / 8
+        (self.srtt.max(self.latest_rtt) * 9 / 8).max(1_000)
     }
 
     /// When to look again.
@@ -179,12 +203,12 @@ impl End {
         let lost = overtaken.map(|(_, sent)| sent.at + self.loss_delay());
         let pto = (!self.sent.is_empty() && lost.is_none())
             .then(|| self.last_sent + (self.pto() << self.ptos.min(10)));
-        [self.ack_at, lost, pto].into_iter().flatten().min()
+        [self.ack_at, self.paced_at, lost, pto].into_iter().flatten().min()
     }
 
     pub fn handle_timeout(&mut self, now: Micros) {
         if self.sent.range(..self.largest_acked).next().is_some() {
-            self.detect_loss(now);
+            self.detect_loss(now, false);
         } else if !self.sent.is_empty() && self.last_sent + (self.pto() << self.ptos.min(10)) <= now
         {
             self.ptos += 1;
@@ -196,11 +220,20 @@ impl End {
     pub fn next_packet(&mut self, now: Micros) -> Option<Packet> {
         let owes = self.ack_at.is_some_and(|at| at <= now);
         let is_probe = self.probes > 0;
-        let has_room = is_probe || self.in_flight + PACKET <= self.congestion.window();
-        let mut room = PACKET - HEAD;
+        let window = self.congestion.window();
+        let has_room = is_probe || self.in_flight + self.packet < window;
+        // A probe gets through even where the path takes less than it took.
+        let most = if is_probe { PACKET } else { self.packet };
+        let mut room = most - HEAD;
         let mut ack = Vec::new();
         let has_data = !self.datagrams.is_empty() || !self.ready.is_empty();
-        let sends_data = has_room && (has_data || is_probe);
+        let mut sends_data = has_room && (has_data || is_probe);
+        self.app_limited = !has_data;
+        self.paced_at = None;
+        if sends_data && !is_probe {
+            self.paced_at = self.pacer.wait(now, self.srtt, self.packet, window);
+            sends_data = self.paced_at.is_none();
+        }
         if !owes && !sends_data {
             return None;
         }
@@ -209,12 +242,14 @@ impl End {
             room -= 6 + 4 * ack.len();
             (self.owed, self.ack_at) = (0, None);
         }
+        let ack_delay = now - self.newest.1;
         let mut parts = Vec::new();
         if sends_data {
             self.fill(&mut parts, &mut room);
             if parts.is_empty() && is_probe {
-                parts = self.repeat(room);
-                room -= parts.iter().map(Part::size).sum::<usize>().min(room);
+                // As quinn does it: what is on a stream is repeated only once it is known to be lost.
+                parts.push(Part::Ping);
+                room -= 1;
             }
         }
         if is_probe {
@@ -223,24 +258,18 @@ impl End {
         if parts.is_empty() && ack.is_empty() {
             return None;
         }
-        let (number, size) = (self.next, PACKET - room);
+        let (number, size) = (self.next, most - room);
         self.next += 1;
         if !parts.is_empty() {
             self.packets += 1;
             self.in_flight += size;
             self.last_sent = now;
-            if self.sent.is_empty() {
-                self.delivered_at = now;
-            }
-            let app_limited = self.datagrams.is_empty() && self.ready.is_empty();
-            let (delivered, delivered_at) = (self.delivered, self.delivered_at);
+            self.congestion.sent(now, number, size);
+            self.pacer.sent(size);
             let parts = parts.clone();
-            self.sent.insert(
-                number,
-                Sent { at: now, size, parts, delivered, delivered_at, app_limited },
-            );
+            self.sent.insert(number, Sent { at: now, size, parts });
         }
-        Some(Packet { number, parts, ack, size })
+        Some(Packet { number, parts, ack, ack_delay, size })
     }
 
     fn fill(&mut self, parts: &mut Vec<Part>, room: &mut usize) {
@@ -268,37 +297,27 @@ impl End {
         }
     }
 
-    /// What was sent longest ago, for a probe.
-    fn repeat(&self, room: usize) -> Vec<Part> {
-        let skipped = usize::from(self.probes == 1);
-        let mut unanswered = self.sent.values().filter(|sent| {
-            sent.parts.iter().any(|part| matches!(part, Part::Stream { .. }))
-                && sent.size <= room + HEAD
-        });
-        let oldest = unanswered.clone().nth(skipped).or_else(|| unanswered.next());
-        let parts = oldest.map(|sent| sent.parts.clone()).unwrap_or_default();
-        let mut parts: Vec<Part> =
-            parts.into_iter().filter(|part| matches!(part, Part::Stream { .. })).collect();
-        if parts.is_empty() {
-            // A PING.
-            parts.push(Part::Stream { id: u64::MAX, start: 0, end: 0 });
-        }
-        parts
-    }
-
     /// A packet arrived. `other` is what the other end says on each of its streams.
     pub fn take(&mut self, now: Micros, packet: &Packet, other: &End) -> Vec<Up> {
         self.heard = now;
         let mut ups = Vec::new();
-        self.take_ack(now, &packet.ack, &mut ups);
-        if self.got.add(packet.number, packet.number + 1) == 0 || packet.parts.is_empty() {
+        self.take_ack(now, packet, &mut ups);
+        if self.got.add(packet.number, packet.number + 1) == 0 {
+            return ups;
+        }
+        let is_next = packet.number == self.newest.0 + 1;
+        if packet.number > self.newest.0 {
+            self.newest = (packet.number, now);
+        }
+        if packet.parts.is_empty() {
             return ups;
         }
         self.owed += 1;
-        let at = if self.owed >= 2 { now } else { now + MAX_ACK_DELAY };
+        let at = if self.owed >= 2 || !is_next { now } else { now + MAX_ACK_DELAY };
         self.ack_at = Some(self.ack_at.map_or(at, |before| before.min(at)));
         for part in &packet.parts {
             match part {
+                Part::Ping => {}
                 Part::Datagram(bytes) => ups.push(Up::Datagram(bytes.clone())),
                 Part::Stream { id, .. } if self.finished.contains(*id) => {}
                 Part::Stream { id, start, end } => {
@@ -316,30 +335,38 @@ impl End {
         ups
     }
 
-    fn take_ack(&mut self, now: Micros, ranges: &[(u64, u64)], ups: &mut Vec<Up>) {
+    fn take_ack(&mut self, now: Micros, packet: &Packet, ups: &mut Vec<Up>) {
         let mut newest = None;
-        for (start, end) in ranges {
-            let acked: Vec<u64> =
-                self.sent.range(*start..*end).map(|(number, _)| *number).collect();
-            for number in acked {
-                let Some(sent) = self.sent.remove(&number) else { continue };
+        for (start, end) in &packet.ack {
+            while let Some(number) = self.sent.range(*start..*end).next().map(|(number, _)| *number)
+            {
+                let Some(sent) = self.sent.remove(&number) else { break };
                 self.acked(now, &sent, ups);
                 newest = Some((number, sent.at));
             }
         }
         let Some((number, at)) = newest else { return };
-        self.ptos = 0;
+        let largest = number.max(self.largest_acked);
+        self.congestion.acked_all(now, self.in_flight, self.app_limited, largest);
         if number > self.largest_acked {
             self.largest_acked = number;
-            self.measure(now - at);
+            self.measure(now - at, packet.ack_delay.min(MAX_ACK_DELAY));
         }
-        self.detect_loss(now);
+        self.detect_loss(now, true);
+        self.ptos = 0;
+        let is_found = now > self.started + MTU_SEARCH * self.srtt;
+        let is_clean = self.lost * MTU_LOSS <= self.packets;
+        self.packet = if is_found && is_clean { LARGE_PACKET } else { PACKET };
     }
 
-    fn measure(&mut self, rtt: Micros) {
+    /// Takes a round trip into account, of which the other end spent a part on waiting.
+    pub fn measure(&mut self, rtt: Micros, waited: Micros) {
         let rtt = rtt.max(1);
+        self.latest_rtt = rtt;
+        self.first_after_rtt.get_or_insert(self.next);
         if self.has_rtt {
             self.min_rtt = self.min_rtt.min(rtt);
+            let rtt = if self.min_rtt + waited <= rtt { rtt - waited } else { rtt };
             self.rttvar = (3 * self.rttvar + self.srtt.abs_diff(rtt)) / 4;
             self.srtt = (7 * self.srtt + rtt) / 8;
         } else {
@@ -349,19 +376,15 @@ impl End {
 
     fn acked(&mut self, now: Micros, sent: &Sent, ups: &mut Vec<Up>) {
         self.in_flight -= sent.size;
-        self.delivered += sent.size as u64;
-        self.delivered_at = now;
-        let took = (now - sent.delivered_at).max(1) as f64;
-        let rate = (self.delivered - sent.delivered) as f64 / took;
         self.congestion.acked(
             now,
             &Acked {
                 bytes: sent.size,
-                delivered: self.delivered,
-                delivered_before: sent.delivered,
-                rate,
-                app_limited: sent.app_limited,
+                app_limited: self.app_limited,
                 min_rtt: self.min_rtt,
+                srtt: self.srtt,
+                sent: sent.at,
+                packet: self.packet,
             },
         );
         for part in &sent.parts {
@@ -377,7 +400,7 @@ impl End {
         }
     }
 
-    fn detect_loss(&mut self, now: Micros) {
+    fn detect_loss(&mut self, now: Micros, by_ack: bool) {
         let (largest, delay) = (self.largest_acked, self.loss_delay());
         let is_lost = |number: &u64, sent: &Sent| number + 3 <= largest || sent.at + delay <= now;
         let lost: Vec<u64> = self
@@ -386,11 +409,15 @@ impl End {
             .filter(|(number, sent)| is_lost(number, sent))
             .map(|(number, _)| *number)
             .collect();
+        let Some(last) = lost.last().map(|last| self.sent[last].at) else { return };
+        let is_persistent = by_ack && self.is_persistent(&lost);
+        let bytes = lost.iter().map(|number| self.sent[number].size).sum();
+        let packet = self.packet;
+        self.congestion.lost(now, &Lost { bytes, sent: last, is_persistent, packet });
         for number in lost {
             let Some(sent) = self.sent.remove(&number) else { continue };
             self.in_flight -= sent.size;
             self.lost += 1;
-            self.congestion.lost(now, sent.at, self.ptos >= 2);
             for part in sent.parts {
                 if let Part::Stream { id, start, end } = part
                     && let Some(out) = self.out.get_mut(&id)
@@ -402,6 +429,20 @@ impl End {
                 }
             }
         }
+    }
+
+    /// Whether packets were lost for so long with none between them that arrived.
+    fn is_persistent(&self, lost: &[u64]) -> bool {
+        let long = PERSISTENT * self.pto();
+        let after = self.first_after_rtt.unwrap_or(u64::MAX);
+        // The number that would go on with the row, and when the row began.
+        let mut row: Option<(u64, Micros)> = None;
+        lost.iter().filter(|number| **number > after).any(|number| {
+            let at = self.sent[number].at;
+            let began = row.filter(|(next, _)| next == number).map_or(at, |(_, began)| began);
+            row = Some((number + 1, began));
+            at - began > long
+        })
     }
 
     /// What is worth telling of the path; asked about once a second.
@@ -428,14 +469,5 @@ impl End {
         }
         self.told = Some(path);
         Some(path)
-    }
-}
-
-impl Part {
-    fn size(&self) -> usize {
-        match self {
-            Part::Stream { start, end, .. } => STREAM_HEAD + (end - start) as usize,
-            Part::Datagram(bytes) => DATAGRAM_HEAD + bytes.len(),
-        }
     }
 }

@@ -6,40 +6,35 @@
 //! exponential back-off (RFC 9002); congestion control; streams without head-of-line blocking among
 //! each other; datagrams; idle timeouts. Not modelled: cryptography, flow control, migration.
 
+mod bbr;
 mod congestion;
 mod end;
+mod pacer;
+mod shake;
 mod stream;
 
 pub use congestion::Control;
 pub use end::{End, PACKET, Packet, Up};
+pub use shake::{Shaking, Step};
 
+use self::shake::Shake;
 use super::queue::Micros;
 
-/// The first repetition of a handshake packet; doubles.
-const SHAKE_PTO: Micros = 300_000;
+/// What a round trip is taken for before one was measured.
+const INITIAL_RTT: Micros = 100_000;
 /// A dial that has come to nothing for so long fails.
 pub const DIAL_TIMEOUT: Micros = 75_000_000;
 /// A peer that is silent for so long is gone.
 pub const IDLE_TIMEOUT: Micros = 120_000_000;
 
-/// Sizes of handshake packets, in bytes of UDP payload.
-const INITIAL: usize = 1_200;
-const FLIGHT: [usize; 2] = [1_200, 700];
-const FINISHED: usize = 720;
-const WELCOME: usize = 150;
+/// Bytes of UDP payload of a packet that closes.
 const CLOSE: usize = 60;
 
 /// What travels between two ends.
 #[derive(Clone, Debug)]
 pub enum Datagram {
-    /// Dialler: hello, TLS.
-    Initial,
-    /// The answer, part 0 and 1.
-    Flight(u8),
-    /// Dialler: the end of TLS, and the hello of basefs.
-    Finished,
-    /// The answer to the hello.
-    Welcome,
+    /// Of a handshake.
+    Shake(Shaking),
     /// Established.
     Packet(Packet),
     /// The connection is closed.
@@ -52,23 +47,22 @@ impl Datagram {
     /// Bytes of UDP payload.
     pub fn size(&self) -> usize {
         match self {
-            Datagram::Initial => INITIAL,
-            Datagram::Flight(part) => FLIGHT[usize::from(*part)],
-            Datagram::Finished => FINISHED,
-            Datagram::Welcome => WELCOME,
+            Datagram::Shake(packet) => packet.step.size(),
             Datagram::Packet(packet) => packet.size,
             Datagram::Close | Datagram::Reset => CLOSE,
         }
+    }
+
+    /// Whether it begins a connection.
+    pub fn is_initial(&self) -> bool {
+        matches!(self, Datagram::Shake(packet) if packet.step == Step::Initial)
     }
 }
 
 /// How far an end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Dialler: has sent Initial. Other: has heard nothing.
-    Start,
-    /// Dialler: has the flight and has sent Finished. Other: has sent the flight.
-    Shaken,
+    Shaking,
     Open,
     Closed,
 }
@@ -76,9 +70,7 @@ enum Stage {
 #[derive(Debug)]
 struct Side {
     stage: Stage,
-    flight: [bool; 2],
-    repeat_at: Option<Micros>,
-    repeats: u32,
+    shake: Shake,
     end: End,
 }
 
@@ -104,16 +96,12 @@ pub enum Event {
 
 impl Connection {
     pub fn dial(hosts: [usize; 2], control: Control, now: Micros) -> Self {
-        let side = || Side {
-            stage: Stage::Start,
-            flight: [false; 2],
-            repeat_at: None,
-            repeats: 0,
-            end: End::new(control, now, 100_000),
+        let side = |is_dialler| Side {
+            stage: Stage::Shaking,
+            shake: Shake::new(is_dialler, now),
+            end: End::new(control, now, INITIAL_RTT),
         };
-        let mut sides = [side(), side()];
-        sides[0].repeat_at = Some(now);
-        Self { hosts, since: now, sides, started: [now; 2] }
+        Self { hosts, since: now, sides: [side(true), side(false)], started: [now; 2] }
     }
 
     pub fn end(&mut self, at: usize) -> Option<&mut End> {
@@ -123,6 +111,11 @@ impl Connection {
 
     pub fn is_open(&self, at: usize) -> bool {
         self.sides[at].stage == Stage::Open
+    }
+
+    /// Whether the dialler is done with TLS, and only the hello of basefs is to come.
+    pub fn is_secured(&self) -> bool {
+        self.sides[0].shake.is_answering
     }
 
     pub fn is_over(&self) -> bool {
@@ -165,39 +158,26 @@ impl Connection {
                 answers.push(Datagram::Reset);
                 Vec::new()
             }
-            (Datagram::Initial, Stage::Start | Stage::Shaken) => {
-                side.stage = Stage::Shaken;
-                answers.extend([Datagram::Flight(0), Datagram::Flight(1)]);
-                side.repeat_at = Some(now + (SHAKE_PTO << side.repeats.min(8)));
+            (Datagram::Shake(packet), Stage::Shaking) => {
+                let (said, is_open) = side.shake.take(now, *packet);
+                answers.extend(said.into_iter().map(Datagram::Shake));
+                if is_open { Self::open(side, now) } else { Vec::new() }
+            }
+            (Datagram::Shake(packet), Stage::Open) => {
+                // The answer to the hello was lost.
+                let (said, _) = side.shake.take(now, *packet);
+                answers.extend(said.into_iter().map(Datagram::Shake));
                 Vec::new()
             }
-            (Datagram::Flight(part), Stage::Start) if at == 0 => {
-                side.flight[usize::from(*part)] = true;
-                if side.flight == [true; 2] {
-                    side.stage = Stage::Shaken;
-                    side.repeats = 0;
-                    answers.push(Datagram::Finished);
-                    side.repeat_at = Some(now + SHAKE_PTO);
-                }
-                Vec::new()
-            }
-            (Datagram::Finished, Stage::Shaken) if at == 1 => {
-                answers.push(Datagram::Welcome);
-                Self::open(side, now)
-            }
-            (Datagram::Finished, Stage::Open) => {
-                answers.push(Datagram::Welcome);
-                Vec::new()
-            }
-            (Datagram::Welcome, Stage::Shaken) if at == 0 => Self::open(side, now),
             _ => Vec::new(),
         }
     }
 
     fn open(side: &mut Side, now: Micros) -> Vec<Event> {
         side.stage = Stage::Open;
-        side.repeat_at = None;
+        side.shake.due = None;
         side.end.heard = now;
+        side.shake.rtt.into_iter().for_each(|rtt| side.end.measure(rtt, 0));
         vec![Event::Opened]
     }
 
@@ -210,7 +190,7 @@ impl Connection {
                 let idle = side.end.heard + IDLE_TIMEOUT;
                 Some(side.end.timeout().map_or(idle, |due| due.min(idle)))
             }
-            _ => side.repeat_at,
+            Stage::Shaking => side.shake.due,
         }
     }
 
@@ -232,19 +212,13 @@ impl Connection {
                 side.end.handle_timeout(now);
                 Vec::new()
             }
-            _ if side.repeat_at.is_none_or(|due| due > now) => Vec::new(),
-            _ if now >= started + DIAL_TIMEOUT => {
+            Stage::Shaking if side.shake.due.is_none_or(|due| due > now) => Vec::new(),
+            Stage::Shaking if now >= started + DIAL_TIMEOUT => {
                 side.stage = Stage::Closed;
                 vec![Event::Closed]
             }
-            stage => {
-                match (at, stage) {
-                    (0, Stage::Start) => answers.push(Datagram::Initial),
-                    (0, _) => answers.push(Datagram::Finished),
-                    _ => answers.extend([Datagram::Flight(0), Datagram::Flight(1)]),
-                }
-                side.repeat_at = Some(now + (SHAKE_PTO << side.repeats.min(8)));
-                side.repeats += 1;
+            Stage::Shaking => {
+                answers.extend(side.shake.repeat(now).into_iter().map(Datagram::Shake));
                 Vec::new()
             }
         }
