@@ -2,4 +2,5 @@
 
 mod engine;
 mod quic;
+mod speed;
 mod spread;

@@ -299,8 +299,11 @@ impl World {
             Event::Packet { connection, at, datagram } => self.arrive(connection, at, &datagram),
             Event::Connection { connection, at } => self.connection_due(connection, at),
             Event::Node(at, life) if self.hosts[at].life == life => {
-                self.hosts[at].timer = None;
-                self.tell(at, Input::Timeout);
+                // A timer that was set for earlier in the meantime has been here before.
+                if self.hosts[at].timer == Some(self.now()) {
+                    self.hosts[at].timer = None;
+                    self.tell(at, Input::Timeout);
+                }
             }
             Event::Commit(at, life) if self.hosts[at].life == life => self.commit(at),
             Event::Input(at, life, input) if self.hosts[at].life == life => self.tell(at, *input),

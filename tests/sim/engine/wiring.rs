@@ -167,6 +167,10 @@ impl World {
     pub(super) fn connection_due(&mut self, number: u64, at: usize) {
         let now = self.now();
         let Some(wire) = self.wires.get_mut(&number) else { return };
+        // A timer that was set for earlier in the meantime has been here before.
+        if wire.timers[at] != Some(now) {
+            return;
+        }
         wire.timers[at] = None;
         let mut answers = Vec::new();
         let events = wire.connection.handle_timeout(now, at, &mut answers);
@@ -210,11 +214,11 @@ impl World {
             self.wires.remove(&number);
             return;
         }
-        if let Some(due) = wire.connection.timeout(at)
+        if let Some(due) = wire.connection.timeout(at).map(|due| due.max(now + 1))
             && wire.timers[at].is_none_or(|timer| due < timer)
         {
             wire.timers[at] = Some(due);
-            self.queue.push(due.max(now + 1), Event::Connection { connection: number, at });
+            self.queue.push(due, Event::Connection { connection: number, at });
         }
     }
 
