@@ -149,8 +149,8 @@ impl Network {
         for pid in pids {
             let rules = inside(*pid, "nft list table inet wire").ok()?;
             for rule in rules.lines() {
-                let packets = rule.split("counter packets ").nth(1)?.split(' ').next();
-                let packets: u64 = packets?.parse().ok()?;
+                let Some((_, counted)) = rule.split_once("counter packets ") else { continue };
+                let packets: u64 = counted.split(' ').next()?.parse().ok()?;
                 if rule.contains("drop") {
                     dropped += packets;
                 } else {
