@@ -1,6 +1,10 @@
 //! Replicas over real QUIC on loopback, beside what else could be done on the same machine:
 //! `cargo bench --bench network`, or with `-- N2` one row, with `-- --json` for programs.
 //!
+//! N1: one write to a peer. N2: everything to an empty replica. N3: ten missed of ten thousand. N4:
+//! ten of a million (takes a minute and 1.2 GB of disk). N5: a copy of `/etc`, or of `--dir`. What
+//! thirty processes do (N6, N7) is measured by `examples/cluster.rs`, iroh-docs by `benches/peers`.
+//!
 //! Works in the current directory, so that it meets a disk and not a file system in memory. Both
 //! replicas run in this process, so CPU time is that of both.
 // A bench is a program: it prints its table and stops at what it did not expect.
