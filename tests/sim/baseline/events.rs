@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of a user event at most: Serf's `UserEventSizeLimit`.
-pub(crate) const MAX_EVENT: u16 = 512;
+const MAX_EVENT: u16 = 512;
 /// Logical times that Serf remembers: `EventBuffer`.
 const EVENT_BUFFER: u32 = 512;
 

@@ -58,8 +58,6 @@ pub(crate) struct Members {
     health: u32,
     /// What is to be broadcast, and about whom.
     pub(crate) news: Vec<(usize, Message)>,
-    /// Who was declared dead here because a suspicion ran out.
-    pub(crate) declared: Vec<usize>,
     /// Who became dead here, whoever declared it.
     pub(crate) buried: Vec<usize>,
 }
@@ -74,7 +72,6 @@ impl Members {
             suspicions: BTreeMap::new(),
             health: 0,
             news: Vec::new(),
-            declared: Vec::new(),
             buried: Vec::new(),
         }
     }
@@ -173,7 +170,6 @@ impl Members {
         let due: Vec<usize> =
             self.suspicions.iter().filter(|(_, s)| s.due() <= now).map(|(&m, _)| m).collect();
         for member in due {
-            self.declared.push(member);
             let incarnation = self.table[member].incarnation;
             self.dead(now, member, incarnation, self.me);
         }

@@ -17,15 +17,35 @@ pub(crate) const fn room(udp_buffer_size: usize) -> usize {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    Ping { number: u32 },
+    Ping {
+        number: u32,
+    },
     /// Probe somebody on my behalf.
-    PingFor { number: u32, target: usize },
-    Ack { number: u32 },
+    PingFor {
+        number: u32,
+        target: usize,
+    },
+    Ack {
+        number: u32,
+    },
     /// The target of a probe on your behalf did not answer in time.
-    Nack { number: u32 },
-    Suspect { member: usize, incarnation: u32, from: usize },
-    Alive { member: usize, incarnation: u32 },
-    Dead { member: usize, incarnation: u32, from: usize },
+    Nack {
+        number: u32,
+    },
+    Suspect {
+        member: usize,
+        incarnation: u32,
+        from: usize,
+    },
+    Alive {
+        member: usize,
+        incarnation: u32,
+    },
+    Dead {
+        member: usize,
+        incarnation: u32,
+        from: usize,
+    },
     /// Serf's user event.
     Event(Event),
 }

@@ -15,13 +15,14 @@ mod probe;
 mod queue;
 mod random;
 mod stream;
+pub(crate) mod world;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 pub(crate) use config::Config;
+pub(crate) use events::Event;
 use events::Events;
-pub(crate) use events::{Event, MAX_EVENT};
 use members::Members;
 pub(crate) use members::Standing;
 use message::{COMPOUND_OVERHEAD, Message, pack, room, unpack};
@@ -40,8 +41,6 @@ pub(crate) enum Output {
     Packet { to: usize, bytes: Vec<u8> },
     /// An event is here.
     Delivered { id: u32 },
-    /// A suspicion ran out here.
-    Declared { member: usize },
     /// A member is dead in this member's eyes, whoever declared it.
     Buried { member: usize },
 }
@@ -236,9 +235,6 @@ impl Peer {
         }
         for (to, bytes) in std::mem::take(&mut self.streams.packets) {
             self.out.push_back(Output::Packet { to, bytes });
-        }
-        for member in std::mem::take(&mut self.members.declared) {
-            self.out.push_back(Output::Declared { member });
         }
         for member in std::mem::take(&mut self.members.buried) {
             self.out.push_back(Output::Buried { member });

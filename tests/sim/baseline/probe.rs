@@ -45,14 +45,7 @@ pub(crate) struct Prober {
 
 impl Prober {
     pub(crate) fn new(tick: Duration, members: usize) -> Self {
-        Self {
-            numbers: 0,
-            tick,
-            order: Vec::new(),
-            probe: None,
-            relays: BTreeMap::new(),
-            members,
-        }
+        Self { numbers: 0, tick, order: Vec::new(), probe: None, relays: BTreeMap::new(), members }
     }
 
     pub(crate) fn refused(&mut self, number: u32) {

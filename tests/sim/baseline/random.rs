@@ -26,7 +26,12 @@ impl Random {
 
     /// A time below a bound.
     pub(crate) fn time_below(&mut self, bound: Duration) -> Duration {
-        bound.mul_f64((self.next() >> 11) as f64 / (1_u64 << 53) as f64)
+        bound.mul_f64(self.unit())
+    }
+
+    /// A number from zero to one.
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// An order of the numbers below a bound.

@@ -94,8 +94,15 @@ impl Streams {
     }
 
     /// Takes a packet; gives the messages that are whole now.
-    pub(crate) fn receive(&mut self, now: Duration, peer: usize, bytes: &[u8]) -> Vec<(StreamId, Vec<u8>)> {
-        let Some((header, payload)) = bytes.split_first_chunk::<HEADER>() else { return Vec::new() };
+    pub(crate) fn receive(
+        &mut self,
+        now: Duration,
+        peer: usize,
+        bytes: &[u8],
+    ) -> Vec<(StreamId, Vec<u8>)> {
+        let Some((header, payload)) = bytes.split_first_chunk::<HEADER>() else {
+            return Vec::new();
+        };
         let field = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| header[at + i]));
         let (kind, dialed, number, segment) = (header[1], header[2] == 0, field(4), field(8));
         let id = StreamId { peer, dialed, number };
