@@ -14,12 +14,22 @@
 
 #[path = "evaluate/args.rs"]
 mod args;
+#[path = "evaluate/baseline.rs"]
+mod baseline;
 #[path = "evaluate/chart.rs"]
 mod chart;
+#[path = "evaluate/custom.rs"]
+mod custom;
 #[path = "evaluate/families.rs"]
 mod families;
+#[path = "../tests/sim/baseline/mod.rs"]
+mod machine;
+#[path = "evaluate/others.rs"]
+mod others;
 #[path = "evaluate/published.rs"]
 mod published;
+#[path = "evaluate/replicas.rs"]
+mod replicas;
 #[path = "evaluate/run.rs"]
 mod run;
 #[path = "evaluate/scenario.rs"]
@@ -30,6 +40,8 @@ mod stats;
 mod system;
 #[path = "evaluate/table.rs"]
 mod table;
+#[path = "evaluate/targets.rs"]
+mod targets;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -58,8 +70,26 @@ fn main() -> ExitCode {
 }
 
 fn evaluate(args: &Args) -> Result<(), Box<dyn Error>> {
-    for family in families::all().iter().filter(|family| args.wants(family.name)) {
+    if let Some(scenario) = &args.custom {
+        custom::run(args, scenario);
+        return Ok(());
+    }
+    // A machine that asks for rows wants no pictures.
+    let draws = |name: &str| args.wants(name) && (!args.json || !args.names.is_empty());
+    for family in families::all().iter().filter(|family| draws(family.name)) {
         family.run(args)?;
+    }
+    if draws("interval") {
+        others::interval(args)?;
+    }
+    if draws("workload") {
+        others::workload(args)?;
+    }
+    let rows = targets::rows(args);
+    if args.json {
+        rows.iter().for_each(|row| println!("{}", row.to_json()));
+    } else if !rows.is_empty() {
+        print!("{}", table::text(&rows));
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ impl Default for Scenario {
             nodes: 30,
             conditions: Conditions::CLEAN,
             objects: 1,
-            patience: Duration::from_secs(600),
+            patience: Duration::from_secs(1_800),
         }
     }
 }

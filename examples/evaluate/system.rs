@@ -2,8 +2,17 @@
 
 use std::time::Duration;
 
+use crate::baseline;
 use crate::chart::Who;
 use crate::scenario::{Outcome, Scenario};
+
+/// How long nodes have, on a clean network, to connect and to come to rest.
+pub(crate) const WARM_UP: Duration = Duration::from_secs(10);
+/// How long the network has been what the scenario says when the write happens.
+pub(crate) const SETTLED: Duration = Duration::from_secs(5);
+
+/// How often the original BaseFS compares logs.
+pub(crate) const SYNC_INTERVAL: Option<Duration> = Some(Duration::from_secs(20));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum System {
@@ -19,23 +28,11 @@ impl System {
         }
     }
 
+    /// One write, watched until all have it.
     pub(crate) fn run(self, scenario: &Scenario, seed: u64) -> Outcome {
-        let ms = match self {
-            Self::Basefs => 40,
-            Self::Baseline => 560,
-        };
-        let d = scenario.conditions.delay * 3 + Duration::from_millis(ms);
-        let loss = 1.0 / (1.0 - scenario.conditions.effective_loss());
-        Outcome {
-            reached: (1..scenario.nodes)
-                .map(|i| {
-                    Some(d.mul_f64(
-                        loss * loss * (0.5 + i as f64 / scenario.nodes as f64 + seed as f64 / 40.0),
-                    ))
-                })
-                .collect(),
-            sends: 3.0,
-            bytes: 1e4,
+        match self {
+            Self::Basefs => crate::replicas::one_write(scenario, seed),
+            Self::Baseline => baseline::one_write(scenario, seed),
         }
     }
 }
