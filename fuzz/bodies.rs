@@ -61,7 +61,7 @@ pub(crate) fn ticket(bytes: &[u8]) {
 pub(crate) fn hello(bytes: &[u8]) {
     let access =
         Access::Secret { current: ReadSecret::from_bytes([7; 32]), also_accepted: Vec::new() };
-    let admission = Admission { hierarchy: EntryId::from_bytes([1; 32]), access };
+    let admission = Admission::new(EntryId::from_bytes([1; 32]), access);
     let network = MemoryNetwork::new();
     let bind = |byte: u8| {
         let address = ([10, 0, 0, byte], 1).into();

@@ -24,6 +24,7 @@
 mod build;
 #[cfg(feature = "std")]
 mod chunk;
+mod piece;
 mod read;
 mod tree;
 mod walk;
@@ -36,6 +37,7 @@ use crate::id::BlockId;
 pub use build::{BuildError, Builder, Built, build};
 #[cfg(feature = "std")]
 pub use chunk::{Encoded, encode, split, split_reader};
+pub use piece::{MAX_PIECED, MAX_PROOF, PIECE, Piece, pieces};
 pub use read::{Leaves, ReadError, read, read_range};
 pub use tree::{BlockRef, Child, ContentError, NodeBlock, NodeError};
 pub use walk::{AcceptError, Completeness, Progress, Walker, check};

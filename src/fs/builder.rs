@@ -1,17 +1,22 @@
 //! Opening and creating replicas.
 
+#[cfg(feature = "quic")]
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
-use zeroize::Zeroizing;
 
 use crate::entry::{Body, Payload, VerifiedEntry};
 use crate::fs::engine::{Engine, SharedStore};
 use crate::fs::error::OpenError;
 use crate::fs::flusher::Flusher;
-use crate::fs::{Fs, Identity, keyfile};
+use crate::fs::keyfile::{self, MAX_OLD_SECRETS, Secrets, TOO_MANY};
+use crate::fs::{Fs, Identity};
+#[cfg(feature = "quic")]
+use crate::id::NodeId;
 use crate::id::{DirId, EntryId};
 use crate::node::{Effects, Node, Replica};
 use crate::store::{Batch, Durability, MemoryStore, StoreError, layout};
@@ -23,6 +28,8 @@ pub const AUTHOR_KEY_FILE: &str = "author.key";
 pub const NODE_KEY_FILE: &str = "node.key";
 /// The file of the read secret.
 pub const READ_SECRET_FILE: &str = "read.secret";
+/// The file of the read secrets that others are still let in with; there only after a rotation.
+pub const OLD_SECRETS_FILE: &str = "read.secrets-old";
 
 /// What to say when the key that a replica wrote with is gone.
 const MISSING_AUTHOR: &str = "the author's key is missing; restore it from a backup, or give a key \
@@ -128,12 +135,14 @@ impl Builder {
         let seed = keyfile::random()?;
         // Before any file is touched: a store that does not load leaves everything as it was.
         let loaded = held.map(|held| layout::load(&*store, held, table_seed(&seed))).transpose()?;
+        #[cfg(feature = "quic")]
+        let expelled = crate::fs::serve::load_expelled(&*store)?;
         let given = self.secret.take();
         let identity = Identity {
             author: self.author_key(held.is_some() && is_own_store)?,
             node: self.secret_key(self.node_key.clone(), NODE_KEY_FILE)?,
-            secret: self.read_secret(given, held.is_some() && is_own_store)?,
         };
+        let secrets = self.read_secrets(given, held.is_some() && is_own_store)?;
         let replica = match (loaded, self.hierarchy) {
             (Some(replica), _) => replica,
             (None, Some(hierarchy)) => join(&store, hierarchy, table_seed(&seed))?,
@@ -144,6 +153,10 @@ impl Builder {
             crate::fs::serve::remember_peers(&*store, ticket)?;
         }
         let author = identity.author.public();
+        #[cfg(feature = "quic")]
+        let door = door(&replica, secrets, expelled, self.dir.clone());
+        #[cfg(not(feature = "quic"))]
+        drop(secrets);
         let engine = Engine::new(Node::new(replica, *seed), store, author);
         let flusher = Flusher::start(Arc::clone(&engine))
             .map_err(|error| OpenError::Io { path: self.dir.unwrap_or_default(), error })?;
@@ -151,6 +164,8 @@ impl Builder {
             flusher: Arc::new(flusher),
             engine,
             identity: Arc::new(identity),
+            #[cfg(feature = "quic")]
+            door,
             planning: Arc::new(Mutex::new(())),
             durability: self.durability,
         })
@@ -187,30 +202,46 @@ impl Builder {
         Ok(SecretKey::from_seed(*seed))
     }
 
-    /// The read secret: from the ticket, kept from before, or new with the hierarchy. A new one
-    /// in place of one that was lost would shut the replica out without a word.
-    fn read_secret(
+    /// The read secrets: the current one from the ticket, kept from before, or new with the
+    /// hierarchy. A new one in place of one that was lost would shut the replica out without a
+    /// word. A newer ticket of the same hierarchy may bring a rotated one; those before it are kept
+    /// until they are dropped.
+    fn read_secrets(
         &self,
         given: Option<ReadSecret>,
         must_exist: bool,
-    ) -> Result<ReadSecret, OpenError> {
-        let path = self.dir.as_ref().map(|dir| dir.join(READ_SECRET_FILE));
-        let wrap = |bytes: Zeroizing<[u8; 32]>| ReadSecret::from_bytes(*bytes);
-        match (given, path) {
-            (Some(secret), Some(path)) => {
-                // A newer ticket of the same hierarchy may bring a rotated secret.
-                if keyfile::load(&path)?.map(wrap).as_ref() != Some(&secret) {
-                    keyfile::replace(&path, secret.as_bytes())?;
+    ) -> Result<Secrets, OpenError> {
+        let Some(dir) = &self.dir else {
+            let make = || keyfile::random().map(|bytes| ReadSecret::from_bytes(*bytes));
+            return Ok(Secrets { current: given.map_or_else(make, Ok)?, old: Vec::new() });
+        };
+        let io = |(path, error)| OpenError::Io { path, error };
+        match (Secrets::load(dir)?, given) {
+            (Some(mut kept), Some(secret)) => {
+                if kept.current != secret {
+                    kept.adopt(secret);
+                    if kept.old.len() > MAX_OLD_SECRETS {
+                        let (path, what) = (dir.join(OLD_SECRETS_FILE), TOO_MANY.into());
+                        return Err(OpenError::Key { path, what });
+                    }
+                    kept.save(dir).map_err(io)?;
                 }
-                Ok(secret)
+                Ok(kept)
             }
-            (Some(secret), None) => Ok(secret),
-            (None, Some(path)) if must_exist => match keyfile::load(&path)? {
-                Some(secret) => Ok(wrap(secret)),
-                None => Err(OpenError::Key { path, what: MISSING_SECRET.into() }),
-            },
-            (None, Some(path)) => keyfile::load_or_create(&path).map(wrap),
-            (None, None) => keyfile::random().map(wrap),
+            (Some(kept), None) => Ok(kept),
+            (None, Some(current)) => {
+                let new = Secrets { current, old: Vec::new() };
+                new.save(dir).map_err(io)?;
+                Ok(new)
+            }
+            (None, None) if must_exist => Err(OpenError::Key {
+                path: dir.join(READ_SECRET_FILE),
+                what: MISSING_SECRET.into(),
+            }),
+            (None, None) => {
+                let secret = keyfile::load_or_create(&dir.join(READ_SECRET_FILE))?;
+                Ok(Secrets { current: ReadSecret::from_bytes(*secret), old: Vec::new() })
+            }
         }
     }
 
@@ -231,6 +262,22 @@ impl Builder {
         store.commit(&batch, Durability::Durable)?;
         Ok(replica)
     }
+}
+
+/// Who is let in by a replica.
+#[cfg(feature = "quic")]
+fn door(
+    replica: &Replica,
+    secrets: Secrets,
+    expelled: BTreeSet<NodeId>,
+    dir: Option<PathBuf>,
+) -> Arc<crate::fs::serve::Door> {
+    use crate::net::{Access, Admission};
+
+    let Secrets { current, old: also_accepted } = secrets;
+    let access = Access::Secret { current, also_accepted };
+    let admission = Admission { expelled, ..Admission::new(replica.log().genesis(), access) };
+    crate::fs::serve::Door::new(admission, dir)
 }
 
 #[cfg(feature = "redb")]

@@ -44,7 +44,7 @@ use crate::entry::SignedEntry;
 use crate::id::{DirId, EntryId, NodeId, PublicKey};
 use crate::log::{EntryNo, Offered};
 use crate::store::{Durability, StoreError, StoreStats};
-use crate::wire::{ReadSecret, SecretKey};
+use crate::wire::SecretKey;
 
 use engine::{Engine, Ticket};
 use flusher::Flusher;
@@ -52,7 +52,7 @@ use plan::{Plan, check_size, prepare};
 
 pub use audit::{Audit, Chain, Equivocation};
 pub use batch::Batch;
-pub use builder::{AUTHOR_KEY_FILE, Builder, NODE_KEY_FILE, READ_SECRET_FILE};
+pub use builder::{AUTHOR_KEY_FILE, Builder, NODE_KEY_FILE, OLD_SECRETS_FILE, READ_SECRET_FILE};
 pub use conflicts::{Conflict, LostDir, Orphan};
 pub use diff::{DiffError, Difference, DifferenceKind};
 pub use error::{OpenError, ReadError, WriteError};
@@ -61,12 +61,16 @@ pub use explain::{
 };
 pub use grants::{Boundary, KeyInfo};
 pub use history::Version;
+pub use keyfile::MAX_OLD_SECRETS;
 pub use overruled::{Overruled, Overruling};
 pub use path::PathError;
 pub use read::{DirEntry, FileType, Metadata, Walk};
 pub use revoke::{Keep, PathEffect, RevokeError, RevokePlan};
 #[cfg(feature = "quic")]
-pub use serve::{ServeError, Serving};
+pub use serve::{
+    AdoptTicketError, DropSecretsError, ExpelError, MAX_EXPELLED, PeerReport, RotateSecretError,
+    ServeError, Serving, Status,
+};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use verbs::{Expected, RevertError};
 pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, WatchFrom};
@@ -76,8 +80,6 @@ pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, W
 struct Identity {
     author: SecretKey,
     node: SecretKey,
-    #[cfg_attr(not(feature = "quic"), expect(dead_code, reason = "only peers are asked for it"))]
-    secret: ReadSecret,
 }
 
 /// A handle to one replica of a hierarchy.
@@ -97,6 +99,9 @@ pub struct Fs {
     flusher: Arc<Flusher>,
     engine: Arc<Engine>,
     identity: Arc<Identity>,
+    /// Who is let in on the network.
+    #[cfg(feature = "quic")]
+    door: Arc<serve::Door>,
     /// Held by whoever plans and signs: the chain of an author has one end.
     planning: Arc<Mutex<()>>,
     durability: Durability,

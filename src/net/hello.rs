@@ -14,6 +14,7 @@
 //! back to whoever made it. Without the hierarchy's id the tag says nothing, and a stranger is
 //! told nothing but [`CloseReason::OtherHierarchy`].
 
+use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -50,14 +51,15 @@ const MAX_FIELDS: usize = 16;
 
 /// Who may read a hierarchy.
 ///
-/// To rotate a secret without losing anybody: accept the new one everywhere, then make it the
-/// current one everywhere while the old one is still accepted, then drop the old one.
+/// To rotate a secret without losing anybody: make the new one the current one everywhere, one
+/// node after the other, while the old one is still accepted; then drop the old one. A node that
+/// dials another that has not got so far falls back on what it accepts.
 ///
 /// ```
 /// use basefs::net::{Access, ReadSecret};
 ///
 /// let (old, new) = (ReadSecret::from_bytes([1; 32]), ReadSecret::from_bytes([2; 32]));
-/// let _first = Access::Secret { current: old.clone(), also_accepted: vec![new.clone()] };
+/// let _first = Access::Secret { current: old.clone(), also_accepted: vec![] };
 /// let _then = Access::Secret { current: new.clone(), also_accepted: vec![old] };
 /// let _last = Access::Secret { current: new, also_accepted: vec![] };
 /// ```
@@ -74,36 +76,68 @@ pub enum Access {
     Public,
 }
 
-/// Who is let in: peers that replicate this hierarchy and may read it.
+/// Who is let in: peers that replicate this hierarchy and may read it. A [`Gate`](super::Gate) is
+/// one that can be changed while it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
     /// The hierarchy: the id of its genesis.
     pub hierarchy: EntryId,
     /// Who may read it.
     pub access: Access,
+    /// Nodes that are neither let in nor dialled, whatever they know.
+    pub expelled: BTreeSet<NodeId>,
 }
 
 impl Admission {
-    /// The key this node proves with as the dialler.
-    fn current(&self) -> ProofKey {
-        match &self.access {
-            Access::Secret { current, .. } => ProofKey::of(current),
-            Access::Public => self.public_key(),
+    /// Lets in whoever may read the hierarchy.
+    pub const fn new(hierarchy: EntryId, access: Access) -> Self {
+        Self { hierarchy, access, expelled: BTreeSet::new() }
+    }
+
+    /// Whether a proof by this secret lets a peer in; by none, in a public hierarchy.
+    pub fn accepts(&self, secret: Option<&ReadSecret>) -> bool {
+        match (&self.access, secret) {
+            (Access::Secret { current, also_accepted }, Some(secret)) => {
+                current == secret || also_accepted.contains(secret)
+            }
+            (Access::Public, None) => true,
+            _ => false,
         }
     }
 
-    /// The keys a dialler may have proved with.
-    fn accepted(&self) -> Vec<ProofKey> {
+    /// The keys a dialler may prove with; the one to try first comes first.
+    fn keys(&self) -> Vec<Key> {
         match &self.access {
             Access::Secret { current, also_accepted } => {
-                core::iter::once(current).chain(also_accepted).map(ProofKey::of).collect()
+                core::iter::once(current).chain(also_accepted).map(Key::of).collect()
             }
             Access::Public => alloc::vec![self.public_key()],
         }
     }
 
-    fn public_key(&self) -> ProofKey {
-        ProofKey(blake3::derive_key("basefs v1 hello public", self.hierarchy.as_bytes()))
+    fn current(&self) -> Key {
+        match &self.access {
+            Access::Secret { current, .. } => Key::of(current),
+            Access::Public => self.public_key(),
+        }
+    }
+
+    fn public_key(&self) -> Key {
+        let proof = blake3::derive_key("basefs v1 hello public", self.hierarchy.as_bytes());
+        Key { secret: None, proof: ProofKey(proof) }
+    }
+}
+
+/// A way to get in.
+struct Key {
+    /// None in a public hierarchy.
+    secret: Option<ReadSecret>,
+    proof: ProofKey,
+}
+
+impl Key {
+    fn of(secret: &ReadSecret) -> Self {
+        Self { secret: Some(secret.clone()), proof: ProofKey::of(secret) }
     }
 }
 
@@ -150,9 +184,14 @@ pub struct Established<C: Connection> {
     pub sender: C::Sender,
     /// Receives from the first stream.
     pub receiver: C::Receiver,
+    /// What both sides proved that they know; none in a public hierarchy. A peer that got in by a
+    /// secret has no place any more when that is not accepted any more.
+    pub secret: Option<ReadSecret>,
 }
 
-/// Dials a peer and says hello, within [`DIAL_TIMEOUT`].
+/// Dials a peer and says hello, within [`DIAL_TIMEOUT`]. A peer that does not know the current
+/// secret, as it has not heard of its rotation yet, is dialled again with the others that are
+/// accepted here.
 ///
 /// # Errors
 ///
@@ -164,7 +203,7 @@ pub struct Established<C: Connection> {
 /// use basefs::net::{Access, Admission, Connection, Transport, dial, welcome};
 ///
 /// # tokio::runtime::Runtime::new()?.block_on(async {
-/// let admission = Admission { hierarchy: EntryId::from_bytes([7; 32]), access: Access::Public };
+/// let admission = Admission::new(EntryId::from_bytes([7; 32]), Access::Public);
 /// let (ana, bob) = (NodeId::from_bytes([1; 32]), NodeId::from_bytes([2; 32]));
 /// let network = MemoryNetwork::new();
 /// let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
@@ -185,8 +224,17 @@ pub async fn dial<T: Transport>(
     admission: &Admission,
 ) -> Result<Established<T::Connection>, ConnectError> {
     let dialling = async {
-        let connection = transport.connect(address, expected).await?;
-        timed_hello(connection, Role::Dialer, admission).await
+        if admission.expelled.contains(&expected) {
+            return Err(ConnectError::Expelled);
+        }
+        for key in admission.keys() {
+            let connection = transport.connect(address, expected).await?;
+            match timed_hello(connection, Role::Dialer, admission, key).await {
+                Err(ConnectError::WrongSecret) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(ConnectError::WrongSecret)
     };
     tokio::time::timeout(DIAL_TIMEOUT, dialling).await.unwrap_or(Err(ConnectError::TimedOut))
 }
@@ -200,15 +248,16 @@ pub async fn welcome<C: Connection>(
     connection: C,
     admission: &Admission,
 ) -> Result<Established<C>, ConnectError> {
-    timed_hello(connection, Role::Responder, admission).await
+    timed_hello(connection, Role::Responder, admission, admission.current()).await
 }
 
 async fn timed_hello<C: Connection>(
     connection: C,
     role: Role,
     admission: &Admission,
+    key: Key,
 ) -> Result<Established<C>, ConnectError> {
-    let exchange = hello(connection.clone(), role, admission);
+    let exchange = hello_with(connection.clone(), role, admission, key);
     let outcome = tokio::time::timeout(HELLO_TIMEOUT, exchange).await;
     outcome.unwrap_or_else(|_elapsed| {
         connection.close(CloseReason::Done);
@@ -216,7 +265,7 @@ async fn timed_hello<C: Connection>(
     })
 }
 
-/// The exchange itself, over any transport and without a time limit.
+/// The exchange itself, over any transport and without a time limit; with the current secret.
 ///
 /// For the dialler it is done when the answer was verified: both ends are sure of each other then.
 /// The responder is sure of the dialler when it answers; should the dialler refuse the answer, the
@@ -230,6 +279,16 @@ pub async fn hello<C: Connection>(
     role: Role,
     admission: &Admission,
 ) -> Result<Established<C>, ConnectError> {
+    hello_with(connection, role, admission, admission.current()).await
+}
+
+/// The exchange, in which the dialler proves with this key.
+async fn hello_with<C: Connection>(
+    connection: C,
+    role: Role,
+    admission: &Admission,
+    key: Key,
+) -> Result<Established<C>, ConnectError> {
     let streams = match role {
         Role::Dialer => connection.open().await,
         Role::Responder => connection.accept().await,
@@ -237,13 +296,13 @@ pub async fn hello<C: Connection>(
     let (mut sender, mut receiver) = streams.map_err(lost)?;
     let transcript = Transcript::of(&connection, role, admission.hierarchy);
     let outcome = match role {
-        Role::Dialer => introduce(&transcript, admission, &mut sender, &mut receiver).await,
+        Role::Dialer => introduce(&transcript, key, &mut sender, &mut receiver).await,
         Role::Responder => answer(&transcript, admission, &mut sender, &mut receiver).await,
     };
     match outcome {
-        Ok(()) => {
+        Ok(secret) => {
             connection.admit();
-            Ok(Established { connection, sender, receiver })
+            Ok(Established { connection, sender, receiver, secret })
         }
         Err(error) => {
             // Before the streams are dropped: their end would reach the peer instead.
@@ -255,17 +314,16 @@ pub async fn hello<C: Connection>(
 
 async fn introduce(
     transcript: &Transcript,
-    admission: &Admission,
+    Key { secret, proof: key }: Key,
     sender: &mut impl FrameSender,
     receiver: &mut impl FrameReceiver,
-) -> Result<(), ConnectError> {
-    let key = admission.current();
+) -> Result<Option<ReadSecret>, ConnectError> {
     sender.send(transcript.message(Role::Dialer, &key)).await.map_err(lost)?;
 
     let hello = hear(receiver).await?;
     transcript.check_tag(Role::Responder, &hello)?;
     if transcript.is_proved_by(Role::Responder, &key, &hello) {
-        Ok(())
+        Ok(secret)
     } else {
         Err(ConnectError::WrongSecret)
     }
@@ -276,14 +334,20 @@ async fn answer(
     admission: &Admission,
     sender: &mut impl FrameSender,
     receiver: &mut impl FrameReceiver,
-) -> Result<(), ConnectError> {
+) -> Result<Option<ReadSecret>, ConnectError> {
     let hello = hear(receiver).await?;
     transcript.check_tag(Role::Dialer, &hello)?;
-    let accepted = admission.accepted();
-    let key = accepted.iter().find(|key| transcript.is_proved_by(Role::Dialer, key, &hello));
+    let proves = |key: &Key| transcript.is_proved_by(Role::Dialer, &key.proof, &hello);
+    let Some(Key { secret, proof }) = admission.keys().into_iter().find(proves) else {
+        return Err(ConnectError::WrongSecret);
+    };
+    // Whom this is about is certain: the transport has proved it.
+    if admission.expelled.contains(&transcript.dialer) {
+        return Err(ConnectError::Expelled);
+    }
     // Answered with the secret the dialler used: it may not know a newer one.
-    let key = key.ok_or(ConnectError::WrongSecret)?;
-    sender.send(transcript.message(Role::Responder, key)).await.map_err(lost)
+    sender.send(transcript.message(Role::Responder, &proof)).await.map_err(lost)?;
+    Ok(secret)
 }
 
 async fn hear(receiver: &mut impl FrameReceiver) -> Result<Hello, ConnectError> {
@@ -381,6 +445,7 @@ fn lost(error: LinkError) -> ConnectError {
         LinkError::Closed(CloseReason::OtherHierarchy) => ConnectError::OtherHierarchy,
         LinkError::Closed(CloseReason::WrongSecret) => ConnectError::WrongSecret,
         LinkError::Closed(CloseReason::OtherVersion) => ConnectError::OtherVersion,
+        LinkError::Closed(CloseReason::Expelled) => ConnectError::Expelled,
         LinkError::Closed(CloseReason::Busy) => ConnectError::Busy,
         LinkError::Closed(reason) => ConnectError::HungUp { reason },
         LinkError::ClosedHere => ConnectError::Local { what: error.to_string() },
@@ -398,6 +463,7 @@ fn parting(error: &ConnectError) -> CloseReason {
         ConnectError::OtherHierarchy => CloseReason::OtherHierarchy,
         ConnectError::WrongSecret => CloseReason::WrongSecret,
         ConnectError::OtherVersion => CloseReason::OtherVersion,
+        ConnectError::Expelled => CloseReason::Expelled,
         ConnectError::Misbehaved { .. } => CloseReason::Misbehaved,
         _ => CloseReason::Done,
     }

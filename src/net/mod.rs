@@ -13,6 +13,7 @@ mod backoff;
 mod codec;
 mod driver;
 mod framing;
+mod gate;
 mod hello;
 pub mod memory;
 mod quic;
@@ -22,8 +23,10 @@ mod tls;
 pub use crate::wire::ReadSecret;
 pub use backoff::Backoff;
 pub use driver::{
-    Driver, DriverError, Handle, Host, LinkStatus, PeerStatus, SyncReport, SynchroniseError,
+    Driver, DriverError, Handle, Host, LinkStatus, PeerStatus, ReplicationError, SyncReport,
+    SynchroniseError,
 };
+pub use gate::Gate;
 pub use hello::{
     Access, Admission, DIAL_TIMEOUT, Established, HELLO_LIMIT, HELLO_TIMEOUT, PROTOCOL_VERSION,
     Role, dial, hello, welcome,
@@ -39,8 +42,12 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use crate::gossip::Path;
 use crate::id::NodeId;
 use crate::limits::MAX_FRAME;
+
+/// Longest pushed frame: a full parcel, and one more item with its content.
+pub const MAX_PUSH: usize = 96 * 1_024;
 
 /// Finds and accepts peers.
 pub trait Transport: Send + Sync + 'static {
@@ -92,7 +99,7 @@ pub trait Connection: Clone + Send + Sync + 'static {
     fn binding(&self) -> [u8; 32];
 
     /// Grants the peer what only those get that passed the hello: until then it may open one
-    /// stream and has little room to fill. [`hello`] calls it.
+    /// stream, push nothing, and has little room to fill. [`hello`] calls it.
     fn admit(&self);
 
     /// Opens a stream for frames in both directions; waits while the peer allows no more. The
@@ -105,6 +112,36 @@ pub trait Connection: Clone + Send + Sync + 'static {
     fn accept(
         &self,
     ) -> impl Future<Output = Result<(Self::Sender, Self::Receiver), LinkError>> + Send;
+
+    /// Sends a datagram of at most [`MAX_DATAGRAM`](crate::limits::MAX_DATAGRAM) bytes. Never
+    /// waits: it is lost if it is longer than the path allows or the connection is gone, and where
+    /// there is no room, some of those that wait are.
+    fn send_datagram(&self, datagram: Bytes);
+
+    /// The next datagram. It may come twice, late or never. Before the hello nobody asks.
+    fn receive_datagram(&self) -> impl Future<Output = Result<Bytes, LinkError>> + Send;
+
+    /// Sends one frame of at most [`MAX_PUSH`] bytes on a stream of its own, ahead of what waits
+    /// on others, and waits until the peer's transport has acknowledged all of it. If the future
+    /// is dropped before, the frame may still arrive.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::FrameTooLong`], and nothing was sent; [`LinkError::Closed`] if the peer had no
+    /// room or closed the connection. What the peer's node makes of the frame is not known.
+    fn push(&self, frame: Bytes) -> impl Future<Output = Result<(), LinkError>> + Send;
+
+    /// The next frame that has arrived in whole on a stream of its own, in the order in which
+    /// they became whole. A slow one keeps none back. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::FrameTooLong`] if the peer began a longer one; otherwise the connection is
+    /// gone. A frame that the peer broke off is passed over.
+    fn receive_push(&self) -> impl Future<Output = Result<Bytes, LinkError>> + Send;
+
+    /// What the transport has learnt about the way to the peer.
+    fn path(&self) -> Path;
 
     /// Closes the connection and says why. What was sent and has not arrived is lost.
     fn close(&self, reason: CloseReason);
@@ -152,7 +189,9 @@ pub struct LinkStats {
     pub received: u64,
     /// Smoothed round-trip time in microseconds; 0 if unknown.
     pub rtt_micros: u64,
-    /// Packets lost.
+    /// Packets sent.
+    pub packets: u64,
+    /// Packets lost among them.
     pub lost: u64,
 }
 
@@ -179,19 +218,22 @@ pub enum CloseReason {
     Misbehaved,
     /// Too many connections, or a budget is used up: try later.
     Busy,
+    /// The node has expelled the peer.
+    Expelled,
     /// A code this version does not know.
     Unknown,
 }
 
 impl CloseReason {
     /// Every reason that has a code of its own.
-    const KNOWN: [CloseReason; 6] = [
+    const KNOWN: [CloseReason; 7] = [
         CloseReason::Done,
         CloseReason::OtherHierarchy,
         CloseReason::WrongSecret,
         CloseReason::OtherVersion,
         CloseReason::Misbehaved,
         CloseReason::Busy,
+        CloseReason::Expelled,
     ];
 
     /// The code on the wire; part of the protocol. A connection that is merely dropped closes
@@ -204,6 +246,7 @@ impl CloseReason {
             CloseReason::OtherVersion => 3,
             CloseReason::Misbehaved => 4,
             CloseReason::Busy => 5,
+            CloseReason::Expelled => 6,
             // Far from the codes that later versions will add.
             CloseReason::Unknown => 0xffff,
         }
@@ -264,6 +307,8 @@ pub enum ConnectError {
     OtherHierarchy,
     /// The peer does not accept our read secret, or we do not accept its: the ticket is outdated.
     WrongSecret,
+    /// The peer has expelled this node, or this node the peer. It does not depend on a ticket.
+    Expelled,
     /// The peer broke the protocol while connecting.
     Misbehaved {
         /// What it did.
@@ -302,6 +347,7 @@ impl fmt::Display for ConnectError {
             ConnectError::WrongSecret => f.write_str(
                 "the read secret was not accepted: the ticket is outdated or of somebody else",
             ),
+            ConnectError::Expelled => f.write_str("one of the two nodes has expelled the other"),
             ConnectError::Misbehaved { what } => write!(f, "the peer broke the protocol: {what}"),
             ConnectError::Busy => f.write_str("the peer accepts no more connections now"),
             ConnectError::HungUp { reason } => {
@@ -366,11 +412,11 @@ mod tests {
     #[test]
     fn close_codes_are_frozen() {
         let codes = CloseReason::KNOWN.map(CloseReason::code);
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6]);
         for reason in CloseReason::KNOWN {
             assert_eq!(CloseReason::from_code(reason.code().into()), reason);
         }
-        assert_eq!(CloseReason::from_code(6), CloseReason::Unknown);
+        assert_eq!(CloseReason::from_code(7), CloseReason::Unknown);
         assert_eq!(CloseReason::from_code(u64::MAX), CloseReason::Unknown);
     }
 }

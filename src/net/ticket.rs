@@ -116,7 +116,7 @@ impl Ticket {
             Some(secret) => Access::Secret { current: secret.clone(), also_accepted: Vec::new() },
             None => Access::Public,
         };
-        Admission { hierarchy: self.hierarchy, access }
+        Admission::new(self.hierarchy, access)
     }
 }
 

@@ -4,11 +4,14 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::claims::SYNC_INTERVAL;
 use super::frame::Frame;
 use super::io::{NodeEvent, Output, PeerFault};
 use super::link::{Exchange, Link};
-use super::{LogOrder, Node, SYNC_INTERVAL};
+use super::spreading::{Came, SHORT_SESSION};
+use super::{LogOrder, Node};
 use crate::entry::{SignedEntry, VerifiedEntry};
+use crate::gossip::MembershipInput;
 use crate::id::LinkId;
 use crate::log::{EntryNo, Offered, Source};
 use crate::sync::{Event, KeyRange, Session, Start};
@@ -17,6 +20,8 @@ use crate::sync::{Event, KeyRange, Session, Start};
 const VERIFY_BATCH: usize = 256;
 /// Known entries that a session may bring beyond as many as there are here.
 const KNOWN_BASE: usize = 1_024;
+/// A session in which the peer has said nothing for so long is not waited for.
+const STALLED: core::time::Duration = core::time::Duration::from_secs(5);
 /// How long blocks that a peer lacked are not asked for again without a reason.
 const RECONSIDER: core::time::Duration = core::time::Duration::from_secs(300);
 
@@ -35,8 +40,18 @@ impl Node {
             Frame::Ask(ids) => state.asked(ids),
             Frame::Blocks(blocks) => self.fetcher.received(link, blocks, self.now),
             Frame::Absent(ids) => self.fetcher.absent(link, &ids, self.now),
+            Frame::Await { token, heads } => self.take_await(link, token, heads),
+            Frame::Reached { token } => self.take_reached(link, token),
             Frame::Have(ids) if ids.is_empty() => {
                 self.fetcher.reconsider(link);
+                Ok(())
+            }
+            Frame::Members(bytes) => {
+                self.tell_members(MembershipInput::Table { link, bytes });
+                Ok(())
+            }
+            Frame::Claim(claim) => {
+                self.hear_claim(link, claim);
                 Ok(())
             }
             Frame::Have(ids) => {
@@ -58,6 +73,8 @@ impl Node {
             let started = NodeEvent::SyncStarted { link, session: self.sessions };
             self.outputs.push_back(Output::Event(started));
         }
+        state.exchange.heard = self.now;
+        state.exchange.is_open |= state.dialed;
         match &mut state.session {
             Some(session) => session.handle(message).map_err(PeerFault::Sync),
             None => Ok(()),
@@ -72,6 +89,7 @@ impl Node {
             return Err(PeerFault::OutOfPlace);
         }
         let log = self.replica.log();
+        state.exchange.heard = self.now;
         for bytes in entries {
             let entry = SignedEntry::decode(bytes).map_err(PeerFault::Entry)?;
             state.exchange.received += 1;
@@ -100,9 +118,30 @@ impl Node {
             return Err(PeerFault::Signature);
         }
         let before = self.effects.refused.len();
-        let mut useless = 0;
-        let offered = self.offer_all(entries, link);
+        let passes_on = state.exchange.received <= SHORT_SESSION;
+        let spreading = &self.spreading;
+        let (pushed, others): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| spreading.is_verifying(&entry.id(), link));
+        let mut useless = self.take_session_entries(link, others, passes_on);
+        useless += self.take_pushed_entries(link, pushed);
+        let own = Source::Peer(link.number());
+        let refused = self.effects.refused[before..].iter();
+        useless += refused.filter(|refused| refused.source == own).count();
         let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        (0..useless).try_for_each(|_| state.count_useless())
+    }
+
+    /// Takes entries of a session; gives how many were of no use.
+    fn take_session_entries(
+        &mut self,
+        link: LinkId,
+        entries: Vec<VerifiedEntry>,
+        passes_on: bool,
+    ) -> usize {
+        let came = Came { from: Some(link), ..Came::default() };
+        let offered = self.offer_all(entries, &came, passes_on);
+        let Some(state) = self.links.get_mut(&link) else { return 0 };
+        let mut useless = 0;
         for offered in offered {
             match offered {
                 Offered::Admitted => state.exchange.admitted = true,
@@ -111,11 +150,7 @@ impl Node {
                 Offered::Waiting(_) => {}
             }
         }
-        let own = Source::Peer(link.number());
-        let refused = self.effects.refused[before..].iter();
-        useless += refused.filter(|refused| refused.source == own).count();
-        let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
-        (0..useless).try_for_each(|_| state.count_useless())
+        useless
     }
 }
 
@@ -147,13 +182,28 @@ impl Node {
         Ok(())
     }
 
+    /// Whether another session brings, or will, what this node lacks: the next one waits for its
+    /// end. A newcomer is greeted by many at the same time, and each would send it everything. Only
+    /// a session that the peer takes part in counts, so that no two nodes wait for each other.
+    fn is_busy_elsewhere(&self, link: LinkId) -> bool {
+        let own = self.claims.count();
+        self.links.iter().any(|(other, state)| {
+            let exchange = &state.exchange;
+            let brings =
+                exchange.received > 0 || state.claim.is_some_and(|claim| claim.count() > own);
+            let takes_part = state.session.is_some() && exchange.is_open;
+            *other != link && takes_part && brings && self.now - exchange.heard < STALLED
+        })
+    }
+
     /// Starts a session, or hints that the peer should, if there is reason to.
     fn begin_if_due(&mut self, link: LinkId) {
+        let busy = self.is_busy_elsewhere(link);
         let Some(state) = self.links.get_mut(&link) else { return };
         if state.session.is_some() {
             return;
         }
-        if state.dialed && (state.is_behind || self.now >= state.sync_at) {
+        if state.dialed && state.is_behind && !busy {
             let nonce = self.random.nonce();
             let session = Session::initiate(nonce, KeyRange::ALL, Start::Unsure);
             self.sessions += 1;
@@ -184,9 +234,15 @@ impl Node {
     }
 
     fn advance_session(&mut self, link: LinkId) -> Result<(), PeerFault> {
+        let is_new =
+            |state: &Link| !state.dialed && state.session.is_some() && !state.exchange.is_open;
+        if self.links.get(&link).is_some_and(is_new) && self.is_busy_elsewhere(link) {
+            return Ok(());
+        }
         loop {
             let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
             let Some(session) = &mut state.session else { return Ok(()) };
+            state.exchange.is_open |= !state.dialed;
             let order = LogOrder(self.replica.log());
             let more = session.advance(&mut self.tree, &order).map_err(PeerFault::Sync)?;
             self.more |= more;
@@ -228,15 +284,18 @@ impl Node {
     fn finish(&mut self, link: LinkId, equal: bool) {
         let Some(state) = self.links.get_mut(&link) else { return };
         state.session = None;
-        let exchange = core::mem::take(&mut state.exchange);
+        let (peer, exchange) = (state.peer, core::mem::take(&mut state.exchange));
         // What was written meanwhile is worth another session; what was not admitted is not.
         state.is_behind |= state.dialed && !equal && exchange.admitted;
-        state.sync_at = self.now + self.random.around(SYNC_INTERVAL);
+        state.contacted = self.now;
+        state.doubt = state.doubt.filter(|_| !equal);
+        self.claims.compared(self.now + self.random.around(SYNC_INTERVAL));
         let Exchange { number: session, sent, received, .. } = exchange;
         if received > 0 || self.now >= state.reconsidered + RECONSIDER {
             state.reconsidered = self.now;
             self.fetcher.reconsider(link);
         }
+        self.standings.compared(peer, equal, self.now);
         let finished = NodeEvent::SyncFinished { link, session, equal, sent, received };
         self.outputs.push_back(Output::Event(finished));
     }

@@ -9,6 +9,10 @@
 //! blocks  = 5  (length(4, big endian) block)+           answers an ask, in any order
 //! absent  = 6  id(32)+                                  answers an ask, too
 //! have    = 7  id(32)*                                  at most 256; none: "ask again"
+//! members = 8  a table of members, or what stands for it
+//! claim   = 11 claim(20)
+//! await   = 9  token(8, big endian) id(32)*             at most 256 entries; none: "forget it"
+//! reached = 10 token(8, big endian)                     answers an await
 //! ```
 //!
 //! Each has exactly one form. What is inside a frame, a message, an entry or a block, is judged by
@@ -19,7 +23,8 @@ use core::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::id::BlockId;
+use crate::gossip::Claim;
+use crate::id::{BlockId, EntryId};
 use crate::limits::{MAX_ENTRY, MAX_FRAME, MAX_LEAF};
 
 /// Entries of one frame: about 64 KiB of usual ones.
@@ -34,6 +39,10 @@ const ASK: u8 = 4;
 const BLOCKS: u8 = 5;
 const ABSENT: u8 = 6;
 const HAVE: u8 = 7;
+const MEMBERS: u8 = 8;
+const CLAIM: u8 = 11;
+const AWAIT: u8 = 9;
+const REACHED: u8 = 10;
 
 /// Bytes before the body.
 pub(super) const FRAME_HEAD: usize = 1;
@@ -41,11 +50,14 @@ pub(super) const FRAME_HEAD: usize = 1;
 const ENTRY_HEAD: usize = 2;
 /// Bytes before a block.
 pub(super) const BLOCK_HEAD: usize = 4;
+/// Bytes of the number of a question.
+const TOKEN: usize = 8;
 
 const _: () = {
     assert!(FRAME_HEAD + MAX_FRAME_ENTRIES * (ENTRY_HEAD + MAX_ENTRY) <= MAX_FRAME);
     assert!(FRAME_HEAD + BLOCK_HEAD + MAX_LEAF <= MAX_FRAME);
-    assert!(FRAME_HEAD + MAX_FRAME_IDS * BlockId::LEN <= MAX_FRAME);
+    assert!(FRAME_HEAD + TOKEN + MAX_FRAME_IDS * BlockId::LEN <= MAX_FRAME);
+    assert!(EntryId::LEN == BlockId::LEN);
 };
 
 /// One frame.
@@ -67,6 +79,23 @@ pub enum Frame {
     /// Blocks that were absent and are here now; if none is named, too many were absent to
     /// remember, and some of them may be here.
     Have(Vec<BlockId>),
+    /// What membership has to say at length.
+    Members(Bytes),
+    /// What the sender has, in short.
+    Claim(Claim),
+    /// Please say when all these entries are durable in your replica. If none is named, there is
+    /// no interest any more in an answer to the question with this token.
+    Await {
+        /// Names the question in the answer; never used again by this peer on this link.
+        token: u64,
+        /// The entries.
+        heads: Vec<EntryId>,
+    },
+    /// All entries of a question are durable here, and so is everything that they refer to.
+    Reached {
+        /// That of the question.
+        token: u64,
+    },
 }
 
 impl Frame {
@@ -106,6 +135,23 @@ impl Frame {
             }
             Frame::Absent(ids) => put_ids(&mut bytes, ABSENT, ids),
             Frame::Have(ids) => put_ids(&mut bytes, HAVE, ids),
+            Frame::Members(table) => {
+                bytes.put_u8(MEMBERS);
+                bytes.put_slice(table);
+            }
+            Frame::Claim(claim) => {
+                bytes.put_u8(CLAIM);
+                bytes.put_slice(claim.as_bytes());
+            }
+            Frame::Await { token, heads } => {
+                bytes.put_u8(AWAIT);
+                bytes.put_u64(*token);
+                heads.iter().for_each(|id| bytes.put_slice(id.as_bytes()));
+            }
+            Frame::Reached { token } => {
+                bytes.put_u8(REACHED);
+                bytes.put_u64(*token);
+            }
         }
         bytes.freeze()
     }
@@ -127,6 +173,21 @@ impl Frame {
             BLOCKS => blocks(body).map(Frame::Blocks),
             ABSENT => ids(&body, 1).map(Frame::Absent),
             HAVE => ids(&body, 0).map(Frame::Have),
+            MEMBERS => Ok(Frame::Members(body)),
+            CLAIM => {
+                let claim = body[..].try_into().map_err(|_| FrameError::Length)?;
+                Ok(Frame::Claim(Claim::from_bytes(claim)))
+            }
+            AWAIT => {
+                let (token, body) = token(&body)?;
+                let ids = ids(body, 0)?;
+                let heads = ids.iter().map(|id| EntryId::from_bytes(*id.as_bytes())).collect();
+                Ok(Frame::Await { token, heads })
+            }
+            REACHED => match token(&body)? {
+                (token, []) => Ok(Frame::Reached { token }),
+                _ => Err(FrameError::Length),
+            },
             kind => Err(FrameError::UnknownKind(kind)),
         }
     }
@@ -145,6 +206,11 @@ fn ids(body: &[u8], least: usize) -> Result<Vec<BlockId>, FrameError> {
         return Err(FrameError::Length);
     }
     Ok(ids.iter().map(|id| BlockId::from_bytes(*id)).collect())
+}
+
+fn token(body: &[u8]) -> Result<(u64, &[u8]), FrameError> {
+    let (token, rest) = body.split_first_chunk::<TOKEN>().ok_or(FrameError::Truncated)?;
+    Ok((u64::from_be_bytes(*token), rest))
 }
 
 fn entries(mut body: Bytes) -> Result<Vec<Bytes>, FrameError> {
@@ -238,6 +304,16 @@ mod tests {
             some_ids().prop_map(Frame::Absent),
             some_ids().prop_map(Frame::Have),
             Just(Frame::Have(vec![])),
+            prop::collection::vec(any::<u8>(), 0..40)
+                .prop_map(|bytes| Frame::Members(bytes.into())),
+            any::<[u8; 20]>().prop_map(|bytes| Frame::Claim(Claim::from_bytes(bytes))),
+            (any::<u64>(), prop::collection::vec(any::<[u8; 32]>(), 0..9)).prop_map(
+                |(token, ids)| {
+                    let heads = ids.into_iter().map(EntryId::from_bytes).collect();
+                    Frame::Await { token, heads }
+                }
+            ),
+            any::<u64>().prop_map(|token| Frame::Reached { token }),
         ]
     }
 
@@ -250,7 +326,7 @@ mod tests {
         /// Whatever a peer sends is refused or has exactly one form.
         #[test]
         fn nothing_decodes_to_a_frame_with_other_bytes(
-            kind in 0_u8..9,
+            kind in 0_u8..13,
             body in prop::collection::vec(prop_oneof![4 => Just(0), 2 => 0_u8..4, 1 => any::<u8>()], 0..200),
         ) {
             let bytes = Bytes::from([&[kind][..], &body].concat());
@@ -264,12 +340,14 @@ mod tests {
     fn what_has_no_place_is_refused() {
         let decode = |bytes: &'static [u8]| Frame::decode(&Bytes::from_static(bytes));
         assert_eq!(decode(b""), Err(FrameError::Empty));
-        assert_eq!(decode(b"\x09"), Err(FrameError::UnknownKind(9)));
+        assert_eq!(decode(b"\x63"), Err(FrameError::UnknownKind(99)));
         assert_eq!(decode(b"\x03\x00"), Err(FrameError::Length));
         assert_eq!(decode(b"\x02"), Err(FrameError::Length), "no entry");
         assert_eq!(decode(b"\x02\x00\x00"), Err(FrameError::Length), "an empty entry");
         assert_eq!(decode(b"\x02\x00\x02a"), Err(FrameError::Truncated));
         assert_eq!(decode(b"\x05\x00\x04\x00\x01"), Err(FrameError::Length), "longer than a leaf");
+        assert_eq!(decode(b"\x09\x00\x01"), Err(FrameError::Truncated), "half a token");
+        assert_eq!(decode(b"\x0a12345678\x00"), Err(FrameError::Length), "more than a token");
         let many = Bytes::from([&[4][..], &[7; 257 * 32]].concat());
         assert_eq!(Frame::decode(&many), Err(FrameError::Length), "too many ids");
     }

@@ -11,8 +11,8 @@ use super::frame::FrameError;
 use super::outgoing::Outgoing;
 use crate::block::ContentError;
 use crate::entry::{InvalidEntry, SignedEntry, VerifiedEntry};
-use crate::gossip::{Path, PushId};
-use crate::id::{Content, LinkId, NodeId};
+use crate::gossip::{MemberEvent, MemberFault, Path, PushError, PushId};
+use crate::id::{Content, EntryId, LinkId, NodeId};
 use crate::sync::SyncError;
 
 /// What happened outside. About a link that is gone, any input is in order and does nothing.
@@ -109,6 +109,30 @@ pub enum Input {
         /// Who did not answer, or refused.
         peer: NodeId,
     },
+    /// Find out who has these entries and all that they refer to, durably:
+    /// [`NodeEvent::Replicated`] says so for each peer, also for one that connects later, until
+    /// [`Input::ForgetReplicated`].
+    AwaitReplicated {
+        /// Names the question in the answers; the host's choice.
+        token: u64,
+        /// The entries, which need not be here. None stands for the genesis.
+        heads: Vec<EntryId>,
+    },
+    /// There is no interest any more in who has some entries.
+    ForgetReplicated {
+        /// The question.
+        token: u64,
+    },
+    /// Somebody who may be a member, as a ticket has it. Needs a node that has
+    /// [joined](super::Node::join).
+    AddPeer {
+        /// Who.
+        peer: NodeId,
+        /// Where.
+        addresses: Vec<SocketAddr>,
+    },
+    /// Take leave of the other members and hang up.
+    Leave,
     /// Compare with this peer as soon as possible, whether or not anything changed.
     Synchronise {
         /// On which link.
@@ -191,7 +215,7 @@ pub enum Output {
 }
 
 /// Something that happened, for logs, statistics and those who wait for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeEvent {
     /// A session of reconciliation began. It covers everything that was durable here by now.
@@ -214,6 +238,17 @@ pub enum NodeEvent {
         /// Entries received in it, known ones included.
         received: u64,
     },
+    /// A peer has told that it has all that was asked for, durably. It is the peer's word.
+    Replicated {
+        /// On which link.
+        link: LinkId,
+        /// Who.
+        peer: NodeId,
+        /// The question: that of [`Input::AwaitReplicated`].
+        token: u64,
+    },
+    /// Something happened to a member.
+    Member(MemberEvent),
     /// The author of a content made it so that it can never be complete; it is not asked for
     /// again.
     ContentInvalid {
@@ -230,7 +265,11 @@ pub enum NodeEvent {
 pub enum PeerFault {
     /// It sent a frame that is none.
     Frame(FrameError),
-    /// It sent a frame that has no place at this point.
+    /// It pushed what is no push.
+    Push(PushError),
+    /// It broke the protocol of membership.
+    Member(MemberFault),
+    /// It sent something that has no place at this point.
     OutOfPlace,
     /// It broke the protocol of reconciliation.
     Sync(SyncError),
@@ -251,6 +290,8 @@ impl fmt::Display for PeerFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PeerFault::Frame(error) => write!(f, "the peer broke the protocol: {error}"),
+            PeerFault::Push(error) => write!(f, "the peer broke the protocol: {error}"),
+            PeerFault::Member(error) => error.fmt(f),
             PeerFault::OutOfPlace => f.write_str("the peer sent a frame that has no place here"),
             PeerFault::Sync(error) => error.fmt(f),
             PeerFault::Entry(error) => write!(f, "the peer passed on an {error}"),
@@ -266,6 +307,8 @@ impl core::error::Error for PeerFault {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             PeerFault::Frame(error) => Some(error),
+            PeerFault::Push(error) => Some(error),
+            PeerFault::Member(error) => Some(error),
             PeerFault::Sync(error) => Some(error),
             PeerFault::Entry(error) => Some(error),
             _ => None,

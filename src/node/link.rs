@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -9,7 +10,9 @@ use super::fetch::{MAX_ASKED, MAX_BLOCKS};
 use super::frame::{Frame, MAX_FRAME_ENTRIES, MAX_FRAME_IDS};
 use super::io::PeerFault;
 use super::outgoing::{MAX_ANSWER, Outgoing};
+use super::status::Unsent;
 use crate::entry::SignedEntry;
+use crate::gossip::Claim;
 use crate::id::{BlockId, NodeId};
 use crate::log::EntryNo;
 use crate::sync::Session;
@@ -62,6 +65,10 @@ pub(super) struct Exchange {
     pub(super) number: u64,
     pub(super) sent: u64,
     pub(super) received: u64,
+    /// When the peer said something last.
+    pub(super) heard: Timestamp,
+    /// Both sides take part.
+    pub(super) is_open: bool,
     /// Entries that were here already.
     pub(super) known: usize,
     /// Whether the session brought something.
@@ -78,12 +85,20 @@ pub(super) struct Link {
     pub(super) dialed: bool,
     pub(super) session: Option<Session>,
     pub(super) exchange: Exchange,
-    /// Something is durable here that the peer may lack, or it said so of itself.
+    /// There is reason to compare with the peer.
     pub(super) is_behind: bool,
     /// The peer was told that something changed and has not reacted.
     pub(super) hinted: bool,
-    /// When to compare without any reason.
-    pub(super) sync_at: Timestamp,
+    /// The round-trip time, as far as it is known.
+    pub(super) rtt: Duration,
+    /// What the peer claimed last.
+    pub(super) claim: Option<Claim>,
+    /// The peer was told what is here.
+    pub(super) has_claimed: bool,
+    /// When to compare, unless claims are explained by then.
+    pub(super) doubt: Option<Timestamp>,
+    /// When this node and the peer were last found equal, or compared.
+    pub(super) contacted: Timestamp,
     /// When the peer was last asked again for everything it lacked.
     pub(super) reconsidered: Timestamp,
     pub(super) unverified: VecDeque<SignedEntry>,
@@ -93,6 +108,8 @@ pub(super) struct Link {
     pub(super) paused: bool,
     /// The driver was told to send and has not emptied the queue since.
     pub(super) sending: bool,
+    /// Entries that it pushed although they were here.
+    pub(super) repeats: usize,
     useless: usize,
     urgent: VecDeque<Queued>,
     queued_bytes: usize,
@@ -109,14 +126,19 @@ impl Link {
             dialed,
             session: None,
             exchange: Exchange::default(),
-            is_behind: dialed,
+            is_behind: false,
             hinted: false,
-            sync_at: now,
+            rtt: Duration::ZERO,
+            claim: None,
+            has_claimed: false,
+            doubt: dialed.then_some(now),
+            contacted: now,
             reconsidered: now,
             unverified: VecDeque::new(),
             verifying: 0,
             paused: false,
             sending: false,
+            repeats: 0,
             useless: 0,
             urgent: VecDeque::new(),
             queued_bytes: 0,
@@ -153,6 +175,15 @@ impl Link {
 
     pub(super) fn has_output(&self) -> bool {
         !self.urgent.is_empty() || !self.answers.is_empty()
+    }
+
+    pub(super) fn unsent(&self) -> Unsent {
+        let entries = self.urgent.iter().map(|queued| match queued {
+            Queued::Frame(_) => 0,
+            Queued::Entries(numbers) => numbers.len(),
+        });
+        let (bytes, blocks) = (self.queued_bytes, self.answers.len());
+        Unsent { bytes, entries: entries.sum(), blocks }
     }
 
     /// The next thing to send; blocks only when nothing else waits.

@@ -24,14 +24,20 @@
 //! Architecture invariant: nothing here reads a clock, a store or a socket, and no peer is believed
 //! about anything that can be computed from signed entries and hashes.
 
+mod claims;
 mod conversation;
 mod fetch;
 mod frame;
+mod group;
 mod io;
 mod link;
 mod outgoing;
 mod random;
 mod replica;
+mod replicated;
+mod spreading;
+mod standing;
+mod status;
 
 pub use crate::id::LinkId;
 pub use fetch::Walk;
@@ -39,27 +45,30 @@ pub use frame::{Frame, FrameError, MAX_FRAME_ENTRIES, MAX_FRAME_IDS};
 pub use io::{Input, NodeEvent, Output, PeerFault};
 pub use outgoing::{Archive, Outgoing};
 pub use replica::{Effects, Replica, Restore, RestoreError};
+pub use replicated::{MAX_AWAITED_IDS, MAX_AWAITS};
+pub use standing::{Standing, Standings};
+pub use status::Unsent;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
-use core::ops::Range;
-use core::time::Duration;
 
 use bytes::Bytes;
 
 use crate::entry::VerifiedEntry;
+use crate::gossip::{Membership, MembershipInput, Spread, SpreadInput};
 use crate::id::{BlockId, Content, EntryId, NodeId};
 use crate::log::{EntryNo, Log, Offered, Source};
 use crate::sync::{Order, Tree};
 use crate::time::Timestamp;
+use claims::Claims;
 use fetch::{Fetched, Fetcher};
 use link::Link;
 use random::Random;
+use replicated::Replicated;
+use spreading::{Came, Spreading};
 
-/// About how long two nodes go without comparing. A session between equals costs some 200 bytes.
-const SYNC_INTERVAL: Duration = Duration::from_secs(20);
 /// Entries admitted and not durable before links are no longer read: about 8 MiB.
 const MAX_UNSTORED: usize = 8_192;
 
@@ -80,14 +89,19 @@ pub struct Node {
     tree: Tree,
     links: BTreeMap<LinkId, Link>,
     fetcher: Fetcher,
+    replicated: Replicated,
+    standings: Standings,
     random: Random,
     now: Timestamp,
     effects: Effects,
     /// What was taken and is not known to be durable, oldest first.
     taken: VecDeque<Taken>,
     next_mark: u64,
-    /// Who brought the entries that are not durable yet, in order.
-    origins: VecDeque<Origin>,
+    /// Nothing before this node has joined.
+    membership: Option<Membership>,
+    spread: Spread,
+    claims: Claims,
+    spreading: Spreading,
     /// How many entries are durable; they are the first ones.
     durable: usize,
     /// The host was told that there are effects and has not taken them since.
@@ -97,14 +111,6 @@ pub struct Node {
     /// There is work that waits for nothing.
     more: bool,
     outputs: VecDeque<Output>,
-}
-
-/// A run of entries that came from the same place.
-#[derive(Debug)]
-struct Origin {
-    entries: Range<usize>,
-    /// Nothing for entries written here.
-    link: Option<LinkId>,
 }
 
 /// Effects that the host is storing.
@@ -134,12 +140,17 @@ impl Node {
             replica,
             links: BTreeMap::new(),
             fetcher,
+            replicated: Replicated::default(),
+            standings: Standings::default(),
             random: Random::new(&seed),
             now: Timestamp::ZERO,
             effects: Effects::default(),
             taken: VecDeque::new(),
             next_mark: 1,
-            origins: VecDeque::new(),
+            membership: None,
+            spread: Spread::new(),
+            claims: Claims::default(),
+            spreading: Spreading::default(),
             store_asked: false,
             sessions: 0,
             more: false,
@@ -173,36 +184,41 @@ impl Node {
     pub fn offer(&mut self, entry: VerifiedEntry) -> Offered {
         let before = self.effects.admitted.len();
         let offered = self.replica.offer(entry, Source::Local, &mut self.effects);
-        self.note_admitted(before, None);
+        self.note_admitted(before, &Came::default());
+        self.spread_admitted(before, &Came::default());
         offered
     }
 
-    /// Offers what a peer sent.
-    fn offer_all(&mut self, entries: Vec<VerifiedEntry>, link: LinkId) -> Vec<Offered> {
+    /// Offers what a peer sent, with what came along.
+    fn offer_all(
+        &mut self,
+        entries: Vec<VerifiedEntry>,
+        came: &Came,
+        passes_on: bool,
+    ) -> Vec<Offered> {
         let before = self.effects.admitted.len();
-        let source = Source::Peer(link.number());
+        let source = came.from.map_or(Source::Local, |link| Source::Peer(link.number()));
         let offered = self.replica.offer_all(entries, source, &mut self.effects);
-        self.note_admitted(before, Some(link));
+        self.take_bodies(before, &came.bodies);
+        self.note_admitted(before, came);
+        if passes_on {
+            self.spread_admitted(before, came);
+        }
         offered
     }
 
-    /// Wants the contents of the entries admitted since there were `before` among the effects, and
-    /// remembers where they came from.
-    fn note_admitted(&mut self, before: usize, link: Option<LinkId>) {
-        let (log, view) = (self.replica.log(), self.replica.view());
-        for entry in &self.effects.admitted[before..] {
-            let content = log.content_of(entry.no());
-            if let Some(content) = content.filter(|content| !view.is_complete(log, *content)) {
+    /// Wants the contents of the entries admitted since there were `before` among the effects.
+    fn note_admitted(&mut self, before: usize, came: &Came) {
+        for at in before..self.effects.admitted.len() {
+            let (no, id) = (self.effects.admitted[at].no(), self.effects.admitted[at].id());
+            let (log, view) = (self.replica.log(), self.replica.view());
+            let content = log.content_of(no).filter(|content| !view.is_complete(log, *content));
+            if let Some(content) = content
+                && !self.expect(&id, content, came)
+            {
                 self.fetcher.want(content);
                 self.more = true;
             }
-        }
-        let end = log.len();
-        let start = end - (self.effects.admitted.len() - before);
-        match self.origins.back_mut() {
-            Some(origin) if origin.link == link => origin.entries.end = end,
-            _ if start < end => self.origins.push_back(Origin { entries: start..end, link }),
-            _ => {}
         }
     }
 
@@ -247,23 +263,17 @@ impl Node {
                 // Entries are numbered in 32 bits.
                 self.tree.insert(&order, u32::try_from(number).unwrap_or(u32::MAX));
             }
+            if self.durable < taken.entries {
+                self.claims.changed(self.now);
+            }
             self.durable = taken.entries;
             self.fetcher.stored(&taken.blocks);
             for link in self.links.values_mut() {
                 link.stored(taken.blocks.iter().chain(&taken.roots));
             }
         }
-        while let Some(origin) = self.origins.front_mut()
-            && origin.entries.start < self.durable
-        {
-            for (link, state) in &mut self.links {
-                state.is_behind |= origin.link != Some(*link);
-            }
-            origin.entries.start = self.durable.min(origin.entries.end);
-            if origin.entries.is_empty() {
-                self.origins.pop_front();
-            }
-        }
+        self.spread_durable();
+        self.answer_awaits(..);
         self.more = true;
     }
 
@@ -300,8 +310,9 @@ impl Node {
         if self.more {
             return Some(Timestamp::ZERO);
         }
-        let sync = self.links.values().filter(|link| link.dialed && link.session.is_none());
-        sync.map(|link| link.sync_at).chain(self.fetcher.deadline()).min()
+        let times = self.claims_due().into_iter().chain(self.fetcher.deadline());
+        let times = times.chain(self.spread.poll_timeout()).chain(self.spreading.due());
+        times.chain(self.membership.as_ref().and_then(Membership::poll_timeout)).min()
     }
 
     /// Takes an input. Work that would take long is cut into pieces of some milliseconds; see
@@ -312,9 +323,15 @@ impl Node {
             Input::LinkUp { link, peer, dialed } => {
                 self.links.insert(link, Link::new(peer, dialed, self.now));
                 self.fetcher.link_up(link, self.now);
+                self.spread.handle(self.now, SpreadInput::LinkUp { link });
+                self.tell_members(MembershipInput::LinkUp { link, peer, dialed });
+                self.note_neighbours();
+                self.replicated.link_up(link, peer);
+                self.ask_replicated();
             }
             Input::LinkDown { link } => self.forget(link),
             Input::Frame { link, bytes } => {
+                self.tell_members(MembershipInput::Heard { link });
                 let taken = self.take_frame(link, &bytes);
                 self.close_on_fault(link, taken);
             }
@@ -335,12 +352,31 @@ impl Node {
                     state.is_behind = true;
                 }
             }
-            Input::Datagram { .. }
-            | Input::Pushed { .. }
-            | Input::PushEnded { .. }
-            | Input::Path { .. }
-            | Input::DialFailed { .. }
-            | Input::Timeout => {}
+            Input::Datagram { link, bytes } => {
+                self.take_datagram(link, bytes);
+            }
+            Input::Pushed { link, bytes } => {
+                self.tell_members(MembershipInput::Heard { link });
+                let taken = self.take_push(link, &bytes);
+                self.close_on_fault(link, taken);
+            }
+            Input::PushEnded { link, push, delivered } => {
+                self.spread.handle(self.now, SpreadInput::PushEnded { link, push, delivered });
+            }
+            Input::Path { link, path } => {
+                if let Some(state) = self.links.get_mut(&link) {
+                    state.rtt = path.rtt;
+                }
+                self.spread.handle(self.now, SpreadInput::Path { link, path });
+                self.tell_members(MembershipInput::Path { link, path });
+                self.adapt_fanout();
+            }
+            Input::AwaitReplicated { token, heads } => self.await_replicated(token, heads),
+            Input::ForgetReplicated { token } => self.forget_replicated(token),
+            Input::DialFailed { peer } => self.tell_members(MembershipInput::DialFailed { peer }),
+            Input::AddPeer { peer, addresses } => self.add_peer(peer, addresses),
+            Input::Leave => self.tell_members(MembershipInput::Leave),
+            Input::Timeout => {}
         }
         self.advance();
     }
@@ -350,7 +386,21 @@ impl Node {
         if self.links.remove(&link).is_some() {
             self.replica.forget_source(Source::Peer(link.number()));
             self.fetcher.link_down(link);
+            self.spreading.forget_link(link);
+            self.spread.handle(self.now, SpreadInput::LinkDown { link });
+            self.tell_members(MembershipInput::LinkDown { link });
+            self.note_neighbours();
+            self.replicated.link_down(link);
         }
+    }
+
+    /// Without membership, everybody is a neighbour.
+    fn note_neighbours(&mut self) {
+        if self.membership.is_some() {
+            return;
+        }
+        let links = self.links.keys().copied().collect();
+        self.spread.handle(self.now, SpreadInput::Neighbours(links));
     }
 
     fn close_on_fault(&mut self, link: LinkId, taken: Result<(), PeerFault>) {
@@ -363,12 +413,19 @@ impl Node {
     /// Does what can be done now.
     fn advance(&mut self) {
         self.more = false;
+        self.tell_members(MembershipInput::Timeout);
+        self.drain_members();
+        self.claim();
+        self.choose_sessions();
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for link in &links {
             let done = self.converse(*link);
             self.close_on_fault(*link, done);
         }
+        self.ask_for_expected();
         self.fetch();
+        self.spread.handle(self.now, SpreadInput::Timeout);
+        self.drain_spread();
         if !self.effects.is_empty() && !self.store_asked {
             self.store_asked = true;
             self.outputs.push_back(Output::Store);

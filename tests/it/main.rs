@@ -16,9 +16,10 @@ mod examples;
 mod fs;
 #[cfg(feature = "quic")]
 mod fuzz_bodies;
+#[cfg(feature = "std")]
+mod gossip;
 #[cfg(feature = "quic")]
 mod net;
-#[cfg(feature = "std")]
 mod node;
 mod store;
 mod sync;

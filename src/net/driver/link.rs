@@ -12,10 +12,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Host;
+use super::beside::Live;
 use super::core::{Core, drain};
 use super::registry::{LinkEntry, Signals};
 use crate::net::hello::{Established, welcome};
-use crate::net::{CloseReason, Connection, FrameReceiver, FrameSender, LinkError, Transport};
+use crate::net::{
+    CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError, Transport,
+};
 use crate::node::{Input, LinkId, Outgoing};
 
 /// Connections at a time; each costs about 100 kB when idle. A hierarchy with more nodes connects
@@ -37,14 +40,11 @@ pub(super) struct Meeting<C: Connection> {
     pub(super) settled: Option<oneshot::Sender<()>>,
 }
 
-/// Numbers links; they are never used again.
-#[derive(Default)]
-struct Numbers(AtomicU64);
-
-impl Numbers {
-    fn next(&self) -> LinkId {
-        LinkId::new(self.0.fetch_add(1, Ordering::Relaxed))
-    }
+/// Numbers links. They are never used again: a node may be served again before the last driver has
+/// told it that its links are gone.
+fn next_link() -> LinkId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    LinkId::new(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl<T: Transport, H: Host> Core<T, H> {
@@ -53,9 +53,10 @@ impl<T: Transport, H: Host> Core<T, H> {
         let mut services = JoinSet::new();
         services.spawn(self.clone().keep_time());
         services.spawn(self.clone().store_all());
+        services.spawn(self.clone().keep_gate());
+        services.spawn(self.clone().watch_paths());
         let mut links = JoinSet::new();
         let mut arrivals = JoinSet::new();
-        let numbers = Numbers::default();
         let mut dialed = BTreeSet::new();
         let mut changes = self.registry.changes();
         changes.mark_changed();
@@ -67,7 +68,7 @@ impl<T: Transport, H: Host> Core<T, H> {
                     arrivals.spawn(self.clone().hear(connection));
                 }
                 Some(meeting) = meetings.recv() => {
-                    if let Some((link, signals, established)) = self.adopt(meeting, &numbers) {
+                    if let Some((link, signals, established)) = self.adopt(meeting) {
                         links.spawn(self.clone().converse(link, signals, established));
                     }
                 }
@@ -95,9 +96,19 @@ impl<T: Transport, H: Host> Core<T, H> {
         let _ = tokio::time::timeout(FAREWELL, self.transport.wait_closed()).await;
     }
 
+    /// Closes connections to peers that are not let in any more.
+    async fn keep_gate(self: Arc<Self>) {
+        let mut changes = self.gate.changes();
+        // The sender is ours, so waiting cannot fail.
+        while changes.changed().await.is_ok() {
+            let admission = changes.borrow_and_update().clone();
+            self.registry.review(&admission);
+        }
+    }
+
     /// Hears the hello of a peer that connected.
     async fn hear(self: Arc<Self>, connection: T::Connection) {
-        match welcome(connection, &self.admission).await {
+        match welcome(connection, &self.gate.admission()).await {
             Ok(established) => {
                 let meeting = Meeting { established, dialed: false, settled: None };
                 // Fails only when the driver stops.
@@ -114,7 +125,6 @@ impl<T: Transport, H: Host> Core<T, H> {
     fn adopt(
         self: &Arc<Self>,
         meeting: Meeting<T::Connection>,
-        numbers: &Numbers,
     ) -> Option<(LinkId, Arc<Signals>, Established<T::Connection>)> {
         let Meeting { established, dialed, settled } = meeting;
         let connection = established.connection.clone();
@@ -123,13 +133,14 @@ impl<T: Transport, H: Host> Core<T, H> {
             connection.close(CloseReason::Busy);
             return None;
         }
-        let link = numbers.next();
+        let link = next_link();
         let signals = Arc::new(Signals::default());
         let (counted, closed) = (connection.clone(), connection.clone());
         let entry = LinkEntry {
             link,
             dialed,
             since: Instant::now(),
+            secret: established.secret.clone(),
             signals: signals.clone(),
             stats: Box::new(move || counted.stats()),
             close: Box::new(move |reason| closed.close(reason)),
@@ -139,7 +150,11 @@ impl<T: Transport, H: Host> Core<T, H> {
             old.since.elapsed() < SIMULTANEOUS && is_right(old.dialed) && !is_right(dialed)
         });
         if adopted {
+            // Who is let in may have changed since the hello.
+            self.registry.review(&self.gate.admission());
+            self.live.lock().insert(link, Live::new(connection));
             self.input(Input::LinkUp { link, peer, dialed });
+            self.tell_paths();
         } else {
             connection.close(CloseReason::Done);
         }
@@ -157,8 +172,14 @@ impl<T: Transport, H: Host> Core<T, H> {
         signals: Arc<Signals>,
         established: Established<T::Connection>,
     ) {
-        let Established { connection, sender, receiver } = established;
-        let receiving = self.receive(link, &signals, receiver);
+        let Established { connection, sender, receiver, .. } = established;
+        let beside = self.stay_beside(link, &signals, &connection);
+        let receiving = async {
+            tokio::select! {
+                ended = self.receive(link, &signals, receiver) => ended,
+                error = beside => Err(error),
+            }
+        };
         let sending = self.send(link, &signals, sender);
         tokio::pin!(receiving);
         let stopped = async {
@@ -180,7 +201,8 @@ impl<T: Transport, H: Host> Core<T, H> {
         };
         connection.close(CloseReason::Done);
         tracing::debug!(link = link.number(), ?ended, "a connection ended");
-        self.registry.link_down(link);
+        self.live.lock().remove(&link);
+        self.registry.link_down(link, refusal(&ended));
         self.input(Input::LinkDown { link });
     }
 
@@ -268,5 +290,14 @@ impl<T: Transport, H: Host> Core<T, H> {
                 Err(LinkError::Failed { what })
             }
         }
+    }
+}
+
+/// What the peer said of this node when it closed a connection, if it is refused by now.
+fn refusal(ended: &Result<(), LinkError>) -> Option<ConnectError> {
+    match ended {
+        Err(LinkError::Closed(CloseReason::Expelled)) => Some(ConnectError::Expelled),
+        Err(LinkError::Closed(CloseReason::WrongSecret)) => Some(ConnectError::WrongSecret),
+        _ => None,
     }
 }

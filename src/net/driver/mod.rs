@@ -7,6 +7,8 @@
 //! No task waits for a slow peer except that peer's own. A peer that does not read makes its own
 //! writer wait, and what the node has for it is read from the store only when it goes on.
 
+mod always;
+mod beside;
 mod core;
 mod dial;
 mod link;
@@ -24,9 +26,10 @@ use tokio::task::JoinHandle;
 
 use self::core::Core;
 use self::registry::Registry;
-use super::{Admission, ConnectError, LinkStats, PeerAddress, Transport};
-use crate::id::NodeId;
+use super::{ConnectError, Gate, LinkStats, PeerAddress, Transport};
+use crate::id::{EntryId, NodeId};
 use crate::node::{Archive, Node};
+use crate::time::Timestamp;
 
 /// Who owns the replica: keeps the [`Node`] behind a lock, and its store.
 ///
@@ -73,18 +76,19 @@ pub struct Driver;
 impl Driver {
     /// Accepts peers, and dials `peers` until each is connected, again and again. Must be called
     /// on a tokio runtime, which runs it until [`Handle::shutdown`], or until the handle is
-    /// dropped.
+    /// dropped. Who is let in can be changed through the gate while it runs; an
+    /// [`Admission`](super::Admission) makes one that nobody else has.
     pub fn spawn<T: Transport, H: Host>(
         transport: T,
         host: Arc<H>,
-        admission: Admission,
+        gate: impl Into<Gate>,
         peers: impl IntoIterator<Item = PeerAddress>,
     ) -> Handle {
-        let registry = Arc::new(Registry::new(transport.node()));
+        let registry = Arc::new(Registry::new(transport.node(), host.with_node(|node| node.now())));
         peers.into_iter().for_each(|peer| registry.add_peer(peer));
         let (node, addresses) = (transport.node(), transport.local_addresses());
         let (met, meetings) = mpsc::channel(1);
-        let core = Arc::new(Core::new(transport, host, admission, registry.clone(), met));
+        let core = Arc::new(Core::new(transport, host, gate.into(), registry.clone(), met));
         let running = Some(tokio::spawn(core.run(meetings)));
         Handle { registry, node, addresses, running }
     }
@@ -134,6 +138,28 @@ impl Handle {
     ) -> Result<(), SynchroniseError> {
         let waiting = self.registry.synchronise(with);
         tokio::time::timeout(timeout, waiting).await.unwrap_or(Err(SynchroniseError::TimedOut))
+    }
+
+    /// Waits until at least that many peers have told that they have these entries, and all that
+    /// they refer to, durably; gives who they are. It is their word. Peers that connect meanwhile
+    /// are asked as well. Without any entry, the genesis is meant.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplicationError`]; entries spread all the same.
+    pub async fn wait_replicated(
+        &self,
+        entries: Vec<EntryId>,
+        peers: usize,
+        timeout: Duration,
+    ) -> Result<Vec<NodeId>, ReplicationError> {
+        self.registry.replicated(entries, peers, timeout).await
+    }
+
+    /// The present in the node's own time, to compare with what a [`Node`] says: it begins with the
+    /// node, and goes on when it is run again.
+    pub fn now(&self) -> Timestamp {
+        self.registry.now()
     }
 
     /// Waits until the node stops by itself, which it does only if its host fails.
@@ -231,6 +257,39 @@ impl fmt::Display for SynchroniseError {
 }
 
 impl ::core::error::Error for SynchroniseError {}
+
+/// Why waiting for peers to have something was given up. Nothing is undone: it spreads on.
+///
+/// ```
+/// use basefs::net::ReplicationError;
+///
+/// let error = ReplicationError::TimedOut { reached: 1 };
+/// assert_eq!(error.to_string(), "only 1 of the peers had it in time; it spreads on");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplicationError {
+    /// It took too long.
+    TimedOut {
+        /// How many peers have it.
+        reached: usize,
+    },
+    /// The node was stopped.
+    Stopped,
+}
+
+impl fmt::Display for ReplicationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReplicationError::TimedOut { reached } => {
+                write!(f, "only {reached} of the peers had it in time; it spreads on")
+            }
+            ReplicationError::Stopped => f.write_str("the node was stopped"),
+        }
+    }
+}
+
+impl ::core::error::Error for ReplicationError {}
 
 /// Why a node stopped otherwise than it was told to. All its connections are closed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,21 +2,24 @@
 //! for every transport and host.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::{LinkStatus, PeerStatus, SyncReport, SynchroniseError};
-use crate::id::NodeId;
-use crate::net::{CloseReason, ConnectError, LinkStats, PeerAddress};
+use super::{LinkStatus, PeerStatus, ReplicationError, SyncReport, SynchroniseError};
+use crate::id::{EntryId, NodeId};
+use crate::net::{Admission, CloseReason, ConnectError, LinkStats, PeerAddress};
 use crate::node::{LinkId, NodeEvent};
+use crate::time::Timestamp;
+use crate::wire::ReadSecret;
 
 /// Addresses remembered of one peer; a dial tries them all.
 const MAX_ADDRESSES: usize = 16;
@@ -35,6 +38,8 @@ pub(super) struct LinkEntry {
     pub(super) link: LinkId,
     pub(super) dialed: bool,
     pub(super) since: Instant,
+    /// What the peer was let in by.
+    pub(super) secret: Option<ReadSecret>,
     pub(super) signals: Arc<Signals>,
     pub(super) stats: Box<dyn Fn() -> LinkStats + Send>,
     pub(super) close: Box<dyn Fn(CloseReason) + Send>,
@@ -47,6 +52,21 @@ pub(super) struct Signals {
     pub(super) send: Notify,
     /// There is room to receive.
     pub(super) receive: Notify,
+    /// There is room to receive, for the pushes.
+    pub(super) receive_push: Notify,
+}
+
+/// A peer is being dialled.
+pub(super) struct Dialing<'a> {
+    registry: &'a Registry,
+    peer: NodeId,
+}
+
+impl Drop for Dialing<'_> {
+    fn drop(&mut self) {
+        self.registry.state.lock().dialing.remove(&self.peer);
+        self.registry.changed();
+    }
 }
 
 struct Linked {
@@ -68,18 +88,29 @@ struct Peer {
 struct State {
     peers: BTreeMap<NodeId, Peer>,
     by_link: BTreeMap<LinkId, NodeId>,
+    /// Who is being dialled.
+    dialing: BTreeSet<NodeId>,
     requests: Vec<Request>,
+    /// Who has told that it has what, by the number of the wait.
+    waits: BTreeMap<u64, watch::Sender<BTreeSet<NodeId>>>,
+    next_wait: u64,
     failure: Option<String>,
 }
 
-/// Somebody wants a session, and to know the number of the last one before it.
-pub(super) struct Request {
-    pub(super) link: LinkId,
-    pub(super) answer: oneshot::Sender<u64>,
+/// What somebody wants of the node.
+pub(super) enum Request {
+    /// A session, and to know the number of the last one before it.
+    Synchronise { link: LinkId, answer: oneshot::Sender<u64> },
+    /// To know who has these entries.
+    Await { token: u64, heads: Vec<EntryId> },
+    /// To know that no more.
+    Forget { token: u64 },
 }
 
 pub(super) struct Registry {
     node: NodeId,
+    /// A moment, and what it is in the node's time, which goes on when a node is served again.
+    origin: (Instant, Timestamp),
     state: Mutex<State>,
     /// Counts changes of who is known and connected.
     changes: watch::Sender<u64>,
@@ -89,14 +120,20 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn new(node: NodeId) -> Self {
+    pub(super) fn new(node: NodeId, now: Timestamp) -> Self {
         Self {
             node,
+            origin: (Instant::now(), now),
             state: Mutex::default(),
             changes: watch::Sender::new(0),
             stopping: watch::Sender::new(false),
             requested: Notify::new(),
         }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        let (since, then) = self.origin;
+        then + since.elapsed()
     }
 
     fn changed(&self) {
@@ -173,6 +210,25 @@ impl Registry {
             peer.failures = failures;
             peer.error = error;
         }
+    }
+
+    /// Nobody else dials a peer until what this gives is dropped; nothing if somebody does.
+    pub(super) fn begin_dial(&self, peer: NodeId) -> Option<Dialing<'_>> {
+        let is_first = self.state.lock().dialing.insert(peer);
+        is_first.then_some(Dialing { registry: self, peer })
+    }
+
+    pub(super) async fn until_not_dialed(&self, node: NodeId) {
+        self.until(|state| !state.dialing.contains(&node)).await;
+    }
+
+    /// Waits until anybody is connected.
+    pub(super) async fn until_linked(&self) {
+        self.until(|state| !state.by_link.is_empty()).await;
+    }
+
+    pub(super) fn is_connected(&self, node: NodeId) -> bool {
+        self.state.lock().is_connected(node)
     }
 
     pub(super) async fn until_connected(&self, node: NodeId) {
@@ -259,12 +315,16 @@ impl Registry {
         true
     }
 
-    pub(super) fn link_down(&self, link: LinkId) {
+    /// A connection is gone; the peer may have said that it refuses this node.
+    pub(super) fn link_down(&self, link: LinkId, refusal: Option<ConnectError>) {
         let mut state = self.state.lock();
         let Some(node) = state.by_link.remove(&link) else { return };
         if let Some(peer) = state.peers.get_mut(&node) {
             // A newer connection may have taken its place.
             peer.linked = peer.linked.take().filter(|linked| linked.entry.link != link);
+            if peer.linked.is_none() {
+                peer.error = refusal.or(peer.error.take());
+            }
             if peer.linked.is_none() && peer.addresses.is_empty() {
                 state.peers.remove(&node);
             }
@@ -277,6 +337,18 @@ impl Registry {
         self.state.lock().linked(link).map(|linked| linked.entry.signals.clone())
     }
 
+    /// Closes the connections to peers that would not be let in any more.
+    pub(super) fn review(&self, admission: &Admission) {
+        for (node, peer) in &self.state.lock().peers {
+            let Some(linked) = &peer.linked else { continue };
+            if admission.expelled.contains(node) {
+                (linked.entry.close)(CloseReason::Expelled);
+            } else if !admission.accepts(linked.entry.secret.as_ref()) {
+                (linked.entry.close)(CloseReason::WrongSecret);
+            }
+        }
+    }
+
     pub(super) fn close(&self, link: LinkId, reason: CloseReason) {
         if let Some(linked) = self.state.lock().linked(link) {
             (linked.entry.close)(reason);
@@ -287,12 +359,19 @@ impl Registry {
 /// Sessions.
 impl Registry {
     pub(super) fn note(&self, event: NodeEvent) {
+        let mut state = self.state.lock();
+        if let NodeEvent::Replicated { peer, token, .. } = event
+            && let Some(wait) = state.waits.get(&token)
+        {
+            wait.send_modify(|reached| {
+                reached.insert(peer);
+            });
+        }
         let NodeEvent::SyncFinished { link, session, equal, sent, received } = event else {
             return;
         };
-        let mut state = self.state.lock();
         let Some(linked) = state.linked(link) else { return };
-        let report = SyncReport { equal, sent, received, age: core::time::Duration::ZERO };
+        let report = SyncReport { equal, sent, received, age: Duration::ZERO };
         linked.last_sync = Some((report, Instant::now()));
         linked.progress.send_modify(|progress| {
             progress.ended = session;
@@ -360,7 +439,7 @@ impl Registry {
     /// gone.
     async fn request(&self, link: LinkId) -> Result<Option<u64>, SynchroniseError> {
         let (answer, number) = oneshot::channel();
-        self.state.lock().requests.push(Request { link, answer });
+        self.state.lock().requests.push(Request::Synchronise { link, answer });
         self.requested.notify_one();
         tokio::select! {
             number = number => Ok(number.ok()),
@@ -369,8 +448,122 @@ impl Registry {
     }
 }
 
+/// Replication.
+impl Registry {
+    /// Waits until that many peers have told that they have some entries; gives who they are.
+    pub(super) async fn replicated(
+        &self,
+        heads: Vec<EntryId>,
+        peers: usize,
+        timeout: Duration,
+    ) -> Result<Vec<NodeId>, ReplicationError> {
+        let (wait, mut reached) = self.wait_for(heads);
+        let enough = reached.wait_for(|reached| reached.len() >= peers);
+        let outcome = tokio::select! {
+            biased;
+            // The sender is among the waits for as long as this one is.
+            enough = tokio::time::timeout(timeout, enough) => enough.map(|enough| enough.is_ok()),
+            () = self.stopped() => return Err(ReplicationError::Stopped),
+        };
+        let reached: Vec<NodeId> = reached.borrow().iter().copied().collect();
+        drop(wait);
+        match outcome {
+            Ok(_) => Ok(reached),
+            Err(_elapsed) => Err(ReplicationError::TimedOut { reached: reached.len() }),
+        }
+    }
+
+    fn wait_for(&self, heads: Vec<EntryId>) -> (Wait<'_>, watch::Receiver<BTreeSet<NodeId>>) {
+        let mut state = self.state.lock();
+        let token = state.next_wait;
+        state.next_wait += 1;
+        let sender = watch::Sender::default();
+        let reached = sender.subscribe();
+        state.waits.insert(token, sender);
+        state.requests.push(Request::Await { token, heads });
+        drop(state);
+        self.requested.notify_one();
+        (Wait { registry: self, token }, reached)
+    }
+}
+
+/// Somebody waits; when it is dropped, nobody does.
+struct Wait<'a> {
+    registry: &'a Registry,
+    token: u64,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let mut state = self.registry.state.lock();
+        state.waits.remove(&self.token);
+        state.requests.push(Request::Forget { token: self.token });
+        drop(state);
+        self.registry.requested.notify_one();
+    }
+}
+
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::pin::pin;
+
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    fn node(byte: u8) -> NodeId {
+        NodeId::from_bytes([byte; 32])
+    }
+
+    fn told(peer: u8, token: u64) -> NodeEvent {
+        NodeEvent::Replicated { link: LinkId::new(0), peer: node(peer), token }
+    }
+
+    fn requests(registry: &Registry) -> Vec<(bool, u64)> {
+        let shape = |request| match request {
+            Request::Await { token, .. } => (true, token),
+            Request::Forget { token } => (false, token),
+            Request::Synchronise { .. } => panic!("nobody wants a session"),
+        };
+        registry.take_requests().into_iter().map(shape).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn peers_are_counted_once_and_nobody_waits_in_vain() {
+        let registry = Registry::new(node(0), Timestamp::ZERO);
+        let mut waiting = pin!(registry.replicated(Vec::new(), 2, LONG));
+        let other = registry.replicated(Vec::new(), 2, Duration::from_secs(1));
+        let outcome = tokio::select! {
+            biased;
+            _ = &mut waiting => panic!("nobody has it"),
+            outcome = other => outcome,
+        };
+        assert_eq!(outcome, Err(ReplicationError::TimedOut { reached: 0 }));
+        assert_eq!(requests(&registry), [(true, 0), (true, 1), (false, 1)]);
+        for event in [told(1, 0), told(1, 0), told(2, 1), told(3, 9)] {
+            registry.note(event);
+        }
+        let early = tokio::time::timeout(Duration::from_secs(1), &mut waiting).await;
+        assert!(early.is_err(), "one of two has it");
+        registry.note(told(2, 0));
+        assert_eq!(waiting.await, Ok(Vec::from([node(1), node(2)])));
+        assert_eq!(requests(&registry), [(false, 0)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_node_that_stops_is_told_so() {
+        let registry = Registry::new(node(0), Timestamp::ZERO);
+        let stopping = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            registry.stop();
+        };
+        let (outcome, ()) = tokio::join!(registry.replicated(Vec::new(), 1, LONG), stopping);
+        assert_eq!(outcome, Err(ReplicationError::Stopped));
+        assert!(registry.state.lock().waits.is_empty());
     }
 }

@@ -93,6 +93,12 @@ impl Fetcher {
         self.queue.len() + self.active.len() + self.parked.len()
     }
 
+    /// The first of them in the log.
+    pub(super) fn oldest(&self) -> Option<ContentNo> {
+        let first = [self.queue.first(), self.active.keys().next(), self.parked.keys().next()];
+        first.into_iter().flatten().min().copied()
+    }
+
     /// Whether nothing can be done before a peer gets something or comes.
     pub(super) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.active.is_empty()

@@ -137,10 +137,7 @@ fn transports() -> (MemoryTransport, MemoryTransport) {
 
 fn admission(fs: &Fs) -> Admission {
     let current = ReadSecret::from_bytes([7; 32]);
-    Admission {
-        hierarchy: fs.hierarchy(),
-        access: Access::Secret { current, also_accepted: vec![] },
-    }
+    Admission::new(fs.hierarchy(), Access::Secret { current, also_accepted: vec![] })
 }
 
 /// Somebody joins with a ticket that was changed so, over QUIC; gives why it comes to nothing.

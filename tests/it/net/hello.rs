@@ -117,6 +117,50 @@ async fn readers_are_let_in_also_while_secrets_change() {
     admissions(memory_pair()).await;
 }
 
+async fn falls_back<T: Transport>(pair: Pair<T>) {
+    let (address, node) = pair.at_bob();
+    // Bob has not heard of 9 and 8: the third try is right.
+    let (ana, bob) = (with_secrets(9, &[8, 7]), with_secrets(7, &[]));
+    let welcomes = async {
+        let mut outcomes = Vec::new();
+        for _ in 0..3 {
+            outcomes.push(welcome(pair.bob.accept().await.unwrap(), &bob).await);
+        }
+        outcomes
+    };
+    let (at_ana, mut at_bob) = tokio::join!(dial(&pair.ana, address, node, &ana), welcomes);
+    assert_eq!(at_ana.unwrap().secret, Some(secret(7)));
+    assert_eq!(at_bob.pop().unwrap().unwrap().secret, Some(secret(7)));
+    for refused in at_bob {
+        assert_eq!(refused.err(), Some(ConnectError::WrongSecret));
+    }
+}
+
+#[tokio::test]
+async fn who_has_not_heard_of_a_new_secret_is_dialled_with_the_old() {
+    falls_back(quic_pair()).await;
+    falls_back(memory_pair()).await;
+}
+
+async fn expulsion<T: Transport>(pair: Pair<T>) {
+    let mut expels = admission();
+    expels.expelled.insert(pair.ana.node());
+    both_fail(&pair, &admission(), &expels, ConnectError::Expelled).await;
+    // Who cannot read does not learn of it.
+    both_fail(&pair, &with_secrets(8, &[]), &expels, ConnectError::WrongSecret).await;
+    // Nor does who was expelled hear of whom expels it by being dialled.
+    let (address, node) = pair.at_bob();
+    expels.expelled.insert(node);
+    let dialled = dial(&pair.ana, address, node, &expels).await;
+    assert_eq!(dialled.err(), Some(ConnectError::Expelled));
+}
+
+#[tokio::test]
+async fn an_expelled_node_is_told_so_and_not_dialled() {
+    expulsion(quic_pair()).await;
+    expulsion(memory_pair()).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_speaks_is_hung_up_on() {
     let pair = memory_pair();

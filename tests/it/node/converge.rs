@@ -75,7 +75,7 @@ fn crashes_and_lost_connections_at_any_point_lose_nothing_that_was_durable() {
         }
         world.connect(0, 1);
         world.connect(2, 1);
-        world.run();
+        world.run_for(Duration::from_secs(60));
         world.assert_converged(&format!("seed {seed}"));
     }
 }

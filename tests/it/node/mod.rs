@@ -3,4 +3,6 @@
 mod contents;
 mod converge;
 mod hostile;
-mod world;
+mod replicated;
+mod spread;
+pub(crate) mod world;

@@ -20,10 +20,10 @@ use bytes::Bytes;
 const PIPE: usize = 4;
 
 /// SplitMix64.
-pub(super) struct Rng(pub(super) u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,7 +31,7 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % bound as u64).unwrap()
     }
 }
@@ -208,6 +208,16 @@ impl Machine {
         content.iter().for_each(|content| self.node.complete(content));
     }
 
+    /// Writes a file in the root whose blocks are stored with its entry.
+    pub(super) fn write_blocks(&mut self, author: usize, name: &str, bytes: &Bytes) {
+        let encoded = block::encode(bytes).unwrap();
+        let data = FileData::Blocks(encoded.content);
+        let entry = self.entry(author, name, Payload::Write { executable: false, data });
+        self.node.add_blocks(encoded.blocks);
+        self.node.complete(&encoded.content);
+        self.offer(entry);
+    }
+
     /// What it shows: names with the winners' ids.
     pub(super) fn shown(&self) -> BTreeMap<String, EntryId> {
         let (log, view) = (self.node.replica().log(), self.node.replica().view());
@@ -236,6 +246,8 @@ enum Move {
     Timeout(usize),
     Send(usize, LinkId),
     Deliver(usize, LinkId),
+    /// A push or datagram arrives.
+    Arrive(usize),
 }
 
 pub(super) struct World {
@@ -244,12 +256,16 @@ pub(super) struct World {
     ends: BTreeMap<LinkId, [usize; 2]>,
     /// What is on its way to a machine.
     pipes: BTreeMap<(usize, LinkId), VecDeque<Bytes>>,
+    /// Pushes and datagrams on their way, each with its sender.
+    loose: Vec<(usize, Output)>,
     next_link: u64,
     pub(super) now: Timestamp,
     pub(super) rng: Rng,
     /// Every frame sent, by its kind, and their bytes.
     pub(super) frames: BTreeMap<u8, usize>,
     pub(super) bytes: usize,
+    /// Half of all pushes and datagrams are lost.
+    pub(super) loses_pushes: bool,
 }
 
 impl World {
@@ -259,11 +275,13 @@ impl World {
             machines: Vec::new(),
             ends: BTreeMap::new(),
             pipes: BTreeMap::new(),
+            loose: Vec::new(),
             next_link: 0,
             now: Timestamp::from_micros(1),
             rng: Rng(seed),
             frames: BTreeMap::new(),
             bytes: 0,
+            loses_pushes: false,
         };
         for _ in 0..machines {
             let machine = world.start(Disk::default());
@@ -361,6 +379,9 @@ impl World {
                     machine.sending.remove(&link);
                     self.disconnect(link);
                 }
+                output @ (Output::Push { .. } | Output::Datagram { .. }) => {
+                    self.loose.push((at, output));
+                }
                 output => panic!("an output that nobody knows: {output:?}"),
             }
         }
@@ -384,6 +405,7 @@ impl World {
                 }
             }
         }
+        moves.extend((0..self.loose.len()).map(Move::Arrive));
         for ((at, link), frames) in &self.pipes {
             if !frames.is_empty() && self.machines[*at].node.wants_input(*link) {
                 moves.push(Move::Deliver(*at, *link));
@@ -414,12 +436,35 @@ impl World {
             Move::Commit(at) => self.machines[at].commit_next(),
             Move::Timeout(at) => self.input(at, Input::Timeout),
             Move::Send(at, link) => self.send(at, link),
+            Move::Arrive(which) => self.arrive(which),
             Move::Deliver(at, link) => {
                 let bytes = self.pipes.get_mut(&(at, link)).unwrap().pop_front().unwrap();
                 self.input(at, Input::Frame { link, bytes });
             }
         }
         true
+    }
+
+    /// Something that was sent beside the stream arrives, in any order.
+    fn arrive(&mut self, which: usize) {
+        let (from, output) = self.loose.swap_remove(which);
+        let (Output::Push { link, .. } | Output::Datagram { link, .. }) = output else { return };
+        let Some(ends) = self.ends.get(&link) else { return };
+        let to = ends[usize::from(ends[0] == from)];
+        if self.loses_pushes && self.rng.below(2) == 0 {
+            if let Output::Push { link, push, .. } = output {
+                self.input(from, Input::PushEnded { link, push, delivered: false });
+            }
+            return;
+        }
+        match output {
+            Output::Push { link, push, bytes } => {
+                self.input(to, Input::Pushed { link, bytes });
+                self.input(from, Input::PushEnded { link, push, delivered: true });
+            }
+            Output::Datagram { link, bytes } => self.input(to, Input::Datagram { link, bytes }),
+            _ => {}
+        }
     }
 
     fn send(&mut self, at: usize, link: LinkId) {
@@ -442,7 +487,7 @@ impl World {
         }
     }
 
-    /// What a machine says to the stranger on a link.
+    /// What a machine says to the stranger on a link, without its claims.
     pub(super) fn said(&mut self, at: usize, link: LinkId) -> Vec<Frame> {
         let machine = &mut self.machines[at];
         machine.sending.remove(&link);
@@ -450,6 +495,7 @@ impl World {
         while let Some(mut outgoing) = self.machines[at].node.next_send(link) {
             while let Some(frame) = outgoing.next_frame(&self.machines[at].disk).unwrap() {
                 said.push(Frame::decode(&frame).unwrap());
+                said.pop_if(|frame| matches!(frame, Frame::Claim(_)));
             }
             self.input(at, Input::Sent { link, outgoing });
         }

@@ -1,9 +1,12 @@
 //! What reconciliation costs: bytes, round trips, time, memory.
 
+use std::cell::Cell;
+use std::cmp::Ordering;
 use std::rc::Rc;
 use std::time::Instant;
 
-use basefs::sync::{KeyRange, LtHash, Nonce, Order, Session, Start, Tree, Work};
+use basefs::id::EntryId;
+use basefs::sync::{Event, KeyRange, LtHash, Nonce, Order, Session, Start, Tree, Work};
 
 use super::replica::{Cost, Keys, Pair, Replica, file, pair};
 
@@ -53,6 +56,83 @@ fn the_first_hashes_of_a_large_replica_are_computed_in_slices() {
     assert!(session.poll_transmit().is_some());
     // 30,000 ids at 32 units each, and 2^18 units a call.
     assert_eq!(calls, 4);
+}
+
+/// Counts how often the order is asked.
+struct Counted<'a> {
+    keys: &'a Keys,
+    asked: Cell<usize>,
+}
+
+impl Counted<'_> {
+    fn count(&self) {
+        self.asked.set(self.asked.get() + 1);
+    }
+}
+
+impl Order for Counted<'_> {
+    fn compare(&self, a: u32, b: u32) -> Ordering {
+        self.count();
+        self.keys.compare(a, b)
+    }
+
+    fn compare_key(&self, a: u32, key: &[u8]) -> Ordering {
+        self.count();
+        self.keys.compare_key(a, key)
+    }
+
+    fn order_key(&self, a: u32) -> Vec<u8> {
+        self.count();
+        self.keys.order_key(a)
+    }
+
+    fn id(&self, a: u32) -> EntryId {
+        self.count();
+        self.keys.id(a)
+    }
+}
+
+/// The most that one call of `advance` asks of the order, in a session between two replicas of
+/// which one has every other entry.
+fn most_of_one_call(count: u64) -> usize {
+    let (a, b) =
+        pair(std::iter::empty(), (0..count).map(file), (0..count / 2).map(|n| file(2 * n)));
+    let mut replicas = [a, b];
+    let mut sessions = [
+        Session::initiate(Nonce::from_bytes([1; 16]), KeyRange::ALL, Start::Differs),
+        Session::respond(Nonce::from_bytes([2; 16]), KeyRange::ALL),
+    ];
+    let mut most = 0;
+    for turn in 0..2_000 {
+        let at = turn % 2;
+        let (replica, session) = (&mut replicas[at], &mut sessions[at]);
+        loop {
+            let counted = Counted { keys: &replica.keys, asked: Cell::new(0) };
+            let more = session.advance(&mut replica.tree, &counted).unwrap();
+            most = most.max(counted.asked.get());
+            if !more {
+                break;
+            }
+        }
+        let said: Vec<_> = std::iter::from_fn(|| session.poll_transmit()).collect();
+        match session.poll_event() {
+            Some(Event::Send(_)) => session.entries_sent(),
+            Some(Event::Received) => session.entries_admitted(),
+            Some(Event::Finished { .. }) => return most,
+            _ => {}
+        }
+        said.iter().for_each(|message| sessions[1 - at].handle(message).unwrap());
+    }
+    panic!("the session never ends");
+}
+
+#[test]
+fn the_work_of_one_call_has_a_bound_that_the_size_does_not_move() {
+    let most = [30_000, 120_000, 240_000].map(most_of_one_call);
+    println!("looks at the order in one call, at most: {most:?}");
+    // One call has 2^18 units of work. The cheapest look takes one; those that find the places of
+    // ranges come on top.
+    assert!(most.iter().all(|most| *most <= 450_000), "{most:?}");
 }
 
 #[test]

@@ -180,6 +180,17 @@ impl Pair {
         self.run_with(|_, _, _| true)
     }
 
+    /// Runs the session until so many items, messages and entries, have been delivered.
+    pub(super) fn run_items(&mut self, items: usize) {
+        let mut flight: VecDeque<(bool, Item)> = VecDeque::new();
+        flight.extend(self.a.drive().into_iter().map(|item| (true, item)));
+        for _ in 0..items {
+            let Some((to_b, item)) = flight.pop_front() else { return };
+            let to = if to_b { &mut self.b } else { &mut self.a };
+            flight.extend(to.take(item).into_iter().map(|item| (!to_b, item)));
+        }
+    }
+
     /// Runs the session, all that one side has to say at a time, until both are through or
     /// `before` the delivery of an item says that the connection is gone.
     pub(super) fn run_with(

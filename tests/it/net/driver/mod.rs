@@ -1,5 +1,6 @@
 //! Whole nodes over both networks.
 
+mod faults;
 mod host;
 mod measure;
 
@@ -26,7 +27,7 @@ const STUCK: Duration = Duration::from_secs(30);
 
 fn admission() -> Admission {
     let access = Access::Secret { current: secret(7), also_accepted: vec![] };
-    Admission { hierarchy: hierarchy(), access }
+    Admission::new(hierarchy(), access)
 }
 
 /// A node and its replica.

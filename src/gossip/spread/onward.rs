@@ -1,0 +1,151 @@
+//! Beside the flood: along trees where every copy counts, in pieces where much is lost.
+//!
+//! A node that writes chooses. On a clean and fast network, an entry goes with its content to all
+//! neighbours, and from them to theirs. If the uplink is known to be slow, or if a content is longer
+//! than a packet and nothing is known, the entry goes along a tree over all members, and each piece
+//! of the content along a tree of its own: then every node sends about as much as it receives, and
+//! passes pieces on while others are still on their way. If packets are lost, pieces are flooded: a
+//! piece is here with the first of its copies, and no copy of a whole waits for all its packets.
+
+use super::parcel::{Carried, Parcelled, Pushed};
+use super::partial::{Taken, Way};
+use super::peer::Peer;
+use super::route::children;
+use super::uplink::Copy;
+use super::{Output, Spread};
+use crate::block::{self, Piece};
+use crate::id::{BlockId, EntryId, LinkId};
+
+/// The loss, in permille, from which contents are flooded in pieces.
+const LOSSY: u64 = 50;
+/// Longest item that fits a packet with its headers.
+const ONE_PACKET: usize = 1_100;
+/// Bytes around a push: IP, UDP, QUIC.
+const AROUND: usize = 64;
+/// Copies that a flood makes a node send.
+const COPIES: u64 = 4;
+/// If sending all copies takes longer, the uplink is slow.
+const SLOW_MILLIS: u64 = 250;
+/// With fewer members than this, all are neighbours.
+const MIN_RING: usize = 4;
+
+impl Spread {
+    /// Whether this node has found its uplink slow: what spreads takes a while then.
+    pub fn is_slow(&self) -> bool {
+        self.uplink.rate().is_some_and(|rate| takes_long(ONE_PACKET, rate))
+    }
+
+    /// The mean loss, in permille, of the links.
+    pub fn loss_permille(&self) -> u64 {
+        let links = self.peers.len() as u64;
+        let sum: u64 = self.peers.values().map(|peer| u64::from(peer.path.loss_permille)).sum();
+        sum.checked_div(links).unwrap_or(0)
+    }
+
+    /// How a local entry goes: in pieces if its content is to be, along a tree if there is a span.
+    pub(super) fn choose_way(&mut self, item: Parcelled) -> (Parcelled, Option<usize>) {
+        let size = item.size() + AROUND;
+        let is_long = item.size() > ONE_PACKET;
+        let is_lossy = self.loss_permille() >= LOSSY;
+        let is_slow = self.uplink.rate().map_or(is_long, |rate| takes_long(size, rate));
+        let span = self.ring.len() + 1;
+        let span = (is_slow && !is_lossy && self.ring.len() >= MIN_RING).then_some(span);
+        let Carried::Block(body) = &item.body else { return (item, span) };
+        if !is_long || !(is_lossy || span.is_some()) {
+            return (item, span);
+        }
+        let (root, length) = (block::id(body), body.len());
+        self.partials.name(root, length, self.now);
+        // A different root of the tree for each piece, a third of the ring apart, which spreads the
+        // load best; and a different first one for each block.
+        let first = usize::from(root.as_bytes()[0]);
+        for piece in Piece::split(body) {
+            let way = Way { from: LinkId::new(u64::MAX), span: None };
+            self.partials.take(root, length, piece.clone(), way, self.now);
+            match span {
+                Some(span) => {
+                    let at = (first + piece.index * span / 3) % self.ring.len();
+                    let push = Pushed::Piece { span: Some(span), root, length, piece };
+                    self.send_copy(span, at, &push);
+                }
+                None => self.flood_piece(root, length, &piece, None),
+            }
+        }
+        (Parcelled { body: Carried::InPieces, ..item }, span)
+    }
+
+    /// Sends an entry to those members of its part of the ring that pass it on.
+    pub(super) fn route(&mut self, id: EntryId, span: usize) {
+        let Some(item) = self.hot.get(&id).cloned() else { return };
+        for (offset, span) in children(span.min(self.ring.len() + 1)) {
+            let push = Pushed::Routed { span, item: item.clone() };
+            // Entries before pieces: nobody passes these on without.
+            self.send_copy(span + self.ring.len(), offset - 1, &push);
+        }
+    }
+
+    /// An entry is here that names a block.
+    pub(super) fn name(&mut self, root: BlockId, length: usize) {
+        let taken = self.partials.name(root, length, self.now);
+        self.go_on(root, length, taken);
+    }
+
+    pub(super) fn take_piece(&mut self, root: BlockId, length: usize, piece: Piece, way: Way) {
+        let taken = self.partials.take(root, length, piece, way, self.now);
+        self.go_on(root, length, taken);
+    }
+
+    fn go_on(&mut self, root: BlockId, length: usize, taken: Taken) {
+        for (piece, Way { from, span }) in taken.onward {
+            let Some(span) = span else {
+                self.flood_piece(root, length, &piece, Some(from));
+                continue;
+            };
+            for (offset, span) in children(span.min(self.ring.len() + 1)) {
+                let push = Pushed::Piece { span: Some(span), root, length, piece: piece.clone() };
+                self.send_copy(span, offset - 1, &push);
+            }
+        }
+        if let Some(bytes) = taken.whole {
+            self.outputs.push_back(Output::Assembled { root, bytes });
+        }
+    }
+
+    fn flood_piece(&mut self, root: BlockId, length: usize, piece: &Piece, from: Option<LinkId>) {
+        let push = Pushed::Piece { span: None, root, length, piece: piece.clone() };
+        let bytes = push.encode();
+        for link in self.neighbours.iter().filter(|link| Some(**link) != from) {
+            let Some(peer) = self.peers.get_mut(link) else { continue };
+            let Some(push) = peer.began_beside() else {
+                self.outputs.push_back(Output::Lagging { link: *link });
+                continue;
+            };
+            self.uplink.began(self.now, (*link, push), bytes.len(), false);
+            self.outputs.push_back(Output::Push { link: *link, push, bytes: bytes.clone() });
+        }
+    }
+
+    /// Queues a copy for the member at a place of the ring.
+    fn send_copy(&mut self, urgency: usize, at: usize, push: &Pushed) {
+        let Some(link) = self.ring.get(at).copied() else { return };
+        if !self.uplink.send_later(Copy { span: urgency, link, bytes: push.encode() }) {
+            self.outputs.push_back(Output::Lagging { link });
+        }
+    }
+
+    /// Sends the copies that may leave now.
+    pub(super) fn send_copies(&mut self) {
+        while let Some(Copy { link, bytes, .. }) = self.uplink.next_copy(self.now) {
+            let Some(push) = self.peers.get_mut(&link).and_then(Peer::began_beside) else {
+                self.outputs.push_back(Output::Lagging { link });
+                continue;
+            };
+            self.uplink.began(self.now, (link, push), bytes.len(), true);
+            self.outputs.push_back(Output::Push { link, push, bytes });
+        }
+    }
+}
+
+fn takes_long(size: usize, rate: u64) -> bool {
+    (size as u64).saturating_mul(COPIES * 1_000) / rate.max(1) > SLOW_MILLIS
+}

@@ -1,0 +1,192 @@
+//! How fast this node can send, told from when pushes are acknowledged.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::super::PushId;
+use crate::id::LinkId;
+use crate::time::Timestamp;
+
+/// Samples that the rate is judged by.
+const SAMPLES: usize = 16;
+/// With fewer, the rate is unknown.
+const MIN_SAMPLES: usize = 3;
+/// A sample of a network that is not limited by its uplink, in bytes a second.
+const FAST: u64 = 1 << 40;
+/// Copies under way along trees. A further one leaves when the last must have left, or after
+/// [`PACE`] if the rate is unknown: a long way, on which acknowledgements take seconds, is not to
+/// be mistaken for a narrow one.
+const WINDOW: usize = 2;
+const PACE: Duration = Duration::from_millis(250);
+/// Copies that wait to be sent along trees; about 5 MiB.
+const MAX_WAITING: usize = 4_096;
+
+#[derive(Debug)]
+struct UnderWay {
+    since: Timestamp,
+    bytes: usize,
+    /// Its position among all pushes.
+    number: u64,
+    is_copy: bool,
+}
+
+/// A copy that waits to be sent along a tree.
+#[derive(Debug)]
+pub(super) struct Copy {
+    pub(super) span: usize,
+    pub(super) link: LinkId,
+    pub(super) bytes: Bytes,
+}
+
+/// Rate and queue of what leaves this node.
+///
+/// Two pushes to different peers that leave one after the other are acknowledged one after the
+/// other, as far apart as the second takes to send, if this node's uplink is what limits them. If
+/// delay or loss is, acknowledgements come in any order, or at once.
+#[derive(Debug, Default)]
+pub(super) struct Uplink {
+    under_way: BTreeMap<(LinkId, PushId), UnderWay>,
+    next: u64,
+    /// The push acknowledged last: its number, and when.
+    last: Option<(u64, Timestamp)>,
+    /// Bytes a second.
+    samples: VecDeque<u64>,
+    copies: VecDeque<Copy>,
+    copies_under_way: usize,
+    sent_at: Timestamp,
+    /// Length of the copy that was sent last.
+    sent_bytes: usize,
+}
+
+impl Uplink {
+    pub(super) fn began(&mut self, now: Timestamp, at: (LinkId, PushId), bytes: usize, copy: bool) {
+        let number = self.next;
+        self.next += 1;
+        self.under_way.insert(at, UnderWay { since: now, bytes, number, is_copy: copy });
+        if copy {
+            self.copies_under_way += 1;
+            (self.sent_at, self.sent_bytes) = (now, bytes);
+        }
+    }
+
+    pub(super) fn ended(&mut self, now: Timestamp, at: (LinkId, PushId), delivered: bool) {
+        let Some(push) = self.under_way.remove(&at) else { return };
+        self.copies_under_way -= usize::from(push.is_copy);
+        if !delivered {
+            return;
+        }
+        if let Some((number, ended)) = self.last.replace((push.number, now)) {
+            if push.number < number {
+                self.sample(FAST);
+            } else if push.since <= ended {
+                let micros = u64::try_from((now - ended).as_micros()).unwrap_or(u64::MAX);
+                // A tenth of a millisecond is below what timers can tell.
+                self.sample((push.bytes as u64).saturating_mul(1_000_000) / micros.max(100));
+            }
+        }
+    }
+
+    fn sample(&mut self, rate: u64) {
+        self.samples.push_back(rate);
+        if self.samples.len() > SAMPLES {
+            self.samples.pop_front();
+        }
+    }
+
+    /// Bytes a second; nothing while that is unknown. A quarter of the samples may be higher: the
+    /// acknowledgements of others come through their own queues.
+    pub(super) fn rate(&self) -> Option<u64> {
+        if self.samples.len() < MIN_SAMPLES {
+            return None;
+        }
+        let mut sorted: alloc::vec::Vec<u64> = self.samples.iter().copied().collect();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() * 3 / 4).copied()
+    }
+
+    /// Forgets the pushes of a link that is gone, and what waits for it.
+    pub(super) fn link_down(&mut self, link: LinkId) {
+        self.under_way.retain(|(of, _), push| {
+            let stays = *of != link;
+            self.copies_under_way -= usize::from(!stays && push.is_copy);
+            stays
+        });
+        self.copies.retain(|copy| copy.link != link);
+    }
+
+    /// Queues a copy behind those that more members depend on; `false` if there is no room.
+    pub(super) fn send_later(&mut self, copy: Copy) -> bool {
+        if self.copies.len() >= MAX_WAITING {
+            return false;
+        }
+        let at = self.copies.partition_point(|other| other.span >= copy.span);
+        self.copies.insert(at, copy);
+        true
+    }
+
+    /// When the next copy may leave.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        let free = self.copies_under_way < WINDOW;
+        let takes = |rate: u64| {
+            Duration::from_micros((self.sent_bytes as u64).saturating_mul(1_000_000) / rate.max(1))
+        };
+        let pace = || self.rate().map_or(PACE, |rate| takes(rate) * 3);
+        let at = if free { Timestamp::ZERO } else { self.sent_at + pace() };
+        (!self.copies.is_empty()).then_some(at)
+    }
+
+    pub(super) fn next_copy(&mut self, now: Timestamp) -> Option<Copy> {
+        self.due().filter(|due| *due <= now)?;
+        self.copies.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_micros(millis * 1_000)
+    }
+
+    fn rate(acknowledged: &[(u64, u64)]) -> Option<u64> {
+        let mut uplink = Uplink::default();
+        let key = |push| (LinkId::new(push), PushId::new(0));
+        for push in 0..8 {
+            uplink.began(at(0), key(push), 1_000, false);
+        }
+        for (push, millis) in acknowledged {
+            uplink.ended(at(*millis), key(*push), true);
+        }
+        uplink.rate()
+    }
+
+    #[test]
+    fn a_narrow_uplink_is_told_from_a_long_way() {
+        assert_eq!(rate(&[(0, 500), (1, 1_000), (2, 1_500), (3, 2_000)]), Some(2_000));
+        assert_eq!(rate(&[(0, 500), (1, 1_000)]), None, "too few");
+        assert!(rate(&[(2, 4_500), (0, 4_900), (3, 5_000), (1, 5_300)]).unwrap() > 1_000_000);
+        assert!(rate(&[(0, 25), (1, 25), (2, 25), (3, 25)]).unwrap() > 1_000_000, "at once");
+    }
+
+    #[test]
+    fn copies_leave_by_span_two_at_a_time_or_after_a_while() {
+        let mut uplink = Uplink::default();
+        for (number, span) in [1, 4, 2, 8].into_iter().enumerate() {
+            let link = LinkId::new(number as u64);
+            assert!(uplink.send_later(Copy { span, link, bytes: Bytes::new() }));
+        }
+        let mut take = |now| {
+            let copy = uplink.next_copy(now)?;
+            uplink.began(now, (copy.link, PushId::new(0)), 1, true);
+            Some(copy.span)
+        };
+        assert_eq!((take(at(0)), take(at(0)), take(at(0))), (Some(8), Some(4), None));
+        assert_eq!((take(at(250)), take(at(250))), (Some(2), None));
+        uplink.ended(at(300), (LinkId::new(3), PushId::new(0)), true);
+        uplink.link_down(LinkId::new(1));
+        assert_eq!(uplink.next_copy(at(300)).map(|copy| copy.span), Some(1));
+    }
+}

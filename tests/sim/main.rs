@@ -1,0 +1,5 @@
+//! Networks of whole nodes, simulated: what is lost, late, cut or hostile, from a seed.
+
+mod engine;
+mod quic;
+mod spread;
