@@ -20,6 +20,8 @@ mod baseline;
 mod chart;
 #[path = "evaluate/custom.rs"]
 mod custom;
+#[path = "../tests/sim/engine/mod.rs"]
+mod engine;
 #[path = "evaluate/families.rs"]
 mod families;
 #[path = "../tests/sim/baseline/mod.rs"]

@@ -67,8 +67,8 @@ impl Who {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Basefs => "basefs, simulated",
-            Self::Baseline => "Serf LAN + log sync, simulated",
-            Self::Published => "original BaseFS, published 2016",
+            Self::Baseline => "Serf + log sync, simulated",
+            Self::Published => "original BaseFS, published",
         }
     }
 
@@ -139,7 +139,7 @@ impl Chart {
     fn svg(&self) -> Result<String, std::fmt::Error> {
         let column = LEFT + PLOT.0 + RIGHT;
         // A single panel leaves too little room for the legend below it.
-        let width = (column * self.panels.len() as f64).max(760.0);
+        let width = (column * self.panels.len() as f64).max(860.0);
         let height = TOP + PLOT.1 + BOTTOM;
         let mut svg = String::new();
         writeln!(

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args, scenario: &Scenario) {
     for (system, outcomes) in
         [System::Basefs, System::Baseline].into_iter().zip(outcomes.chunks(count))
     {
-        print(args, scenario, system, outcomes);
+        print(args, scenario, system, &outcomes.concat());
     }
 }
 

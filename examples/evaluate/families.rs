@@ -274,13 +274,13 @@ struct Job {
 }
 
 /// Puts the runs of a scenario together.
-fn points(jobs: &[Job], outcomes: &[Outcome]) -> Vec<Point> {
+fn points(jobs: &[Job], outcomes: &[Vec<Outcome>]) -> Vec<Point> {
     let mut points = Vec::new();
-    let runs: Vec<(&Job, &Outcome)> = jobs.iter().zip(outcomes).collect();
+    let runs: Vec<(&Job, &Vec<Outcome>)> = jobs.iter().zip(outcomes).collect();
     for runs in runs.chunk_by(|(a, _), (b, _)| a.scenario == b.scenario && a.system == b.system) {
         let Some((job, _)) = runs.first() else { continue };
-        let count = runs.len() as f64;
-        let all = runs.iter().map(|(_, outcome)| outcome);
+        let all = runs.iter().flat_map(|(_, outcomes)| *outcomes);
+        let count = all.clone().count() as f64;
         points.push(Point {
             value: job.value,
             objects: job.objects,

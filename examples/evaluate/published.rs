@@ -51,18 +51,6 @@ fn row(line: &'static str) -> Published {
     }
 }
 
-/// The rows of one family of scenarios in the order of their numbers: of `bw-`, for example.
-pub(crate) fn family(prefix: &str, objects: u32) -> Vec<Published> {
-    let mut rows = convergence();
-    rows.retain(|row| {
-        row.experiment == "basefs"
-            && row.scenario.starts_with(prefix)
-            && row.objects == Some(objects)
-    });
-    rows.sort_by_key(Published::number);
-    rows
-}
-
 /// By interval in seconds: bytes per second and node, mean and most.
 pub(crate) fn sync_interval() -> Vec<(u32, f64, f64)> {
     let parse = |line: &str| {

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use crate::engine::packets::{Loss, Way};
+
 /// Bytes of content that one object stands for: what a user event of Serf, 512 bytes at most,
 /// carried of a write of the original BaseFS once its envelope is taken off.
 pub(crate) const OBJECT_BYTES: usize = 480;
+
+/// How many writes are watched in each run, one after the other. The first of them finds nodes that
+/// have not learnt yet what the network has become; it counts as the others do.
+pub(crate) const WRITES: usize = 3;
 
 /// What every link does to packets, in each direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,7 +23,7 @@ pub(crate) struct Conditions {
     pub(crate) loss: f64,
     /// Of each packet's fate with that of the one before, as netem does it.
     pub(crate) correlation: f64,
-    /// Bits per second of every node, each way.
+    /// Bits per second of every node's uplink.
     pub(crate) rate: Option<u64>,
 }
 
@@ -30,6 +36,17 @@ impl Conditions {
         correlation: 0.0,
         rate: None,
     };
+
+    /// The same for the simulator.
+    pub(crate) fn way(&self) -> Way {
+        let &Self { delay, deviation, loss, correlation, .. } = self;
+        let loss = match (loss, correlation) {
+            (0.0, _) => Loss::None,
+            (p, 0.0) => Loss::Independent(p),
+            (p, c) => Loss::Correlated { p, c },
+        };
+        Way { delay, deviation, loss, ..Way::default() }
+    }
 
     /// The loss that netem's correlation leaves of the nominal one. A packet is lost where
     /// `P(n) = c P(n-1) + (1 - c) R` with uniform R is below the nominal loss; P has less spread
@@ -74,6 +91,13 @@ impl Default for Scenario {
             objects: 1,
             patience: Duration::from_secs(1_800),
         }
+    }
+}
+
+impl Scenario {
+    /// Which node does the first write, the second, and so on.
+    pub(crate) const fn writer(&self, number: usize) -> usize {
+        number * 7 % self.nodes
     }
 }
 

@@ -7,10 +7,12 @@ use crate::chart::Who;
 use crate::scenario::{Outcome, Scenario};
 
 /// How long nodes have, on a clean network, to connect and to come to rest.
-pub(crate) const WARM_UP: Duration = Duration::from_secs(10);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(20);
 /// How long the network has been what the scenario says when the write happens.
-pub(crate) const SETTLED: Duration = Duration::from_secs(5);
+pub(crate) const SETTLED: Duration = Duration::from_secs(10);
 
+/// How long idle nodes are watched.
+pub(crate) const IDLE: Duration = Duration::from_secs(1_800);
 /// How often the original BaseFS compares logs.
 pub(crate) const SYNC_INTERVAL: Option<Duration> = Some(Duration::from_secs(20));
 
@@ -28,11 +30,11 @@ impl System {
         }
     }
 
-    /// One write, watched until all have it.
-    pub(crate) fn run(self, scenario: &Scenario, seed: u64) -> Outcome {
+    /// A few writes, one after the other, each watched until all have it.
+    pub(crate) fn run(self, scenario: &Scenario, seed: u64) -> Vec<Outcome> {
         match self {
-            Self::Basefs => crate::replicas::one_write(scenario, seed),
-            Self::Baseline => baseline::one_write(scenario, seed),
+            Self::Basefs => crate::replicas::single_writes(scenario, seed),
+            Self::Baseline => baseline::single_writes(scenario, seed),
         }
     }
 }

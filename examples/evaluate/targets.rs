@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use basefs::gossip::Profile;
+
 use crate::args::Args;
 use crate::published;
-use crate::replicas::{self, Profile};
+use crate::replicas;
 use crate::run;
 use crate::scenario::{OBJECT_BYTES, Outcome, Scenario};
 use crate::stats::{Summary, seconds};
@@ -31,7 +33,7 @@ pub(crate) fn rows(args: &Args) -> Vec<Row> {
     wanted.flat_map(|(_, rows)| rows(args)).collect()
 }
 
-/// Both systems, all seeds.
+/// Both systems: all writes of all seeds.
 struct Compared {
     basefs: Vec<Outcome>,
     baseline: Vec<Outcome>,
@@ -56,7 +58,7 @@ fn compare(args: &Args, title: &str, scenarios: &[Scenario]) -> Vec<Compared> {
     let count = seeds(args).count();
     let runs = outcomes.chunks(2 * count).map(|both| {
         let (basefs, baseline) = both.split_at(count);
-        Compared { basefs: basefs.to_vec(), baseline: baseline.to_vec() }
+        Compared { basefs: basefs.concat(), baseline: baseline.concat() }
     });
     runs.collect()
 }
@@ -282,7 +284,7 @@ fn deaths(args: &Args) -> Vec<Row> {
     // Hours of all nodes in each run: a few seeds are as good as many.
     let few = Args { seeds: args.seeds.min(4), ..args.clone() };
     let deaths = measure(&few, "S6", |seed| {
-        let basefs = replicas::false_deaths(Profile::Mesh, &half_lost, watched, seed);
+        let basefs = replicas::false_deaths(&half_lost, watched, seed);
         (basefs, baseline::false_deaths(&half_lost, watched, seed))
     });
     let basefs = Summary::of(deaths.iter().map(|deaths| deaths.0).collect());
@@ -316,7 +318,11 @@ fn death_known(args: &Args, profile: Profile, loss: f64, target: f64) -> Row {
     let basefs = Summary::of(known.iter().map(|known| known.0).collect());
     Row {
         id: "S6",
-        case: format!("a death known to all, {}, {:.0} % lost", profile.name(), 100.0 * loss),
+        case: format!(
+            "a death known to all, {}, {:.0} % lost",
+            replicas::name(profile),
+            100.0 * loss
+        ),
         value: basefs.median,
         worst: Some(basefs.max),
         unit: "s",
@@ -345,8 +351,8 @@ fn idle(args: &Args) -> Vec<Row> {
     let few = Args { seeds: args.seeds.min(4), ..args.clone() };
     let kilobits = |bytes: f64| bytes * 8.0 / 1e3;
     let rates = measure(&few, "S8", |seed| {
-        let basefs = replicas::idle(None, args.nodes, seed);
-        let theirs = baseline::idle(system::SYNC_INTERVAL, args.nodes, seed);
+        let basefs = replicas::idle(args.nodes, system::IDLE, seed);
+        let theirs = baseline::idle(system::SYNC_INTERVAL, args.nodes, system::IDLE, seed);
         (kilobits(basefs), kilobits(theirs))
     });
     let basefs = Summary::of(rates.iter().map(|rates| rates.0).collect());

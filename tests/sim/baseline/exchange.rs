@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Peer;
 use super::events::Event;
-use super::members::{Member, Standing};
+use super::members::{Member, Members, Standing};
 use super::stream::StreamId;
 
 const PING: u8 = 0;
@@ -32,7 +32,9 @@ pub(crate) fn ping() -> Vec<u8> {
 impl Peer {
     /// `pushPull`: the whole state with a random member.
     pub(crate) fn push_pull(&mut self, now: Duration) {
-        let Some(&peer) = self.random_members(now, 1, None).first() else { return };
+        let is_alive =
+            |members: &Members, peer: usize| members.get(peer).standing == Standing::Alive;
+        let Some(&peer) = self.random_members(1, is_alive).first() else { return };
         let state = self.state(STATE);
         self.streams.open(now, peer, &state);
     }
@@ -45,7 +47,7 @@ impl Peer {
                 false => Duration::ZERO,
             })
             .collect();
-        let mut draw = self.random.time_below(waited.iter().sum());
+        let mut draw = waited.iter().sum::<Duration>().mul_f64(self.random.unit());
         let drawn = waited.iter().position(|&waited| {
             let is_it = draw < waited;
             draw = draw.saturating_sub(waited);

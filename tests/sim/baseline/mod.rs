@@ -6,6 +6,8 @@
 //! Messages have the lengths that they have there. Where something had to be simplified it was
 //! made kinder: streams are a TCP that never slows down, and nobody computes coordinates.
 
+#![allow(dead_code, reason = "shared by tests and an example, each of which uses a part")]
+
 mod config;
 mod events;
 mod exchange;
@@ -13,8 +15,9 @@ mod members;
 mod message;
 mod probe;
 mod queue;
-mod random;
 mod stream;
+#[cfg(test)]
+mod tests;
 pub(crate) mod world;
 
 use std::collections::VecDeque;
@@ -28,9 +31,12 @@ pub(crate) use members::Standing;
 use message::{COMPOUND_OVERHEAD, Message, pack, room, unpack};
 use probe::Prober;
 use queue::{About, Queue};
-use random::Random;
 use stream::Streams;
 
+use crate::engine::rng::Rng;
+
+/// Members draw from streams of random numbers of their own, away from the engine's.
+const PURPOSE: u64 = 1 << 32;
 /// The first byte of a packet that belongs to a stream; others begin with zero.
 const STREAM_PACKET: u8 = 1;
 
@@ -56,7 +62,7 @@ pub(crate) struct Peer {
     user: Queue,
     events: Events,
     streams: Streams,
-    random: Random,
+    random: Rng,
     next_gossip: Duration,
     next_push_pull: Option<Duration>,
     next_sync: Option<Duration>,
@@ -70,8 +76,8 @@ pub(crate) struct Peer {
 impl Peer {
     /// A member of a cluster in which all know all.
     pub(crate) fn new(config: Config, me: usize, members: usize, seed: u64, now: Duration) -> Self {
-        let mut random = Random::new(seed ^ (me as u64).wrapping_mul(0x2545_F491_4F6C_DD1D));
-        let mut start = |interval: Duration| now + random.time_below(interval);
+        let mut random = Rng::new(seed, PURPOSE + me as u64);
+        let mut start = |interval: Duration| now + interval.mul_f64(random.unit());
         let next_gossip = start(config.gossip_interval);
         let next_probe = start(config.probe_interval);
         let next_push_pull = config.push_pull(members).map(&mut start);
@@ -183,7 +189,9 @@ impl Peer {
 
     /// `gossip`: to a few random members, what was sent least.
     fn gossip(&mut self, now: Duration) {
-        for to in self.random_members(now, self.config.gossip_nodes, None) {
+        for to in
+            self.random_members(self.config.gossip_nodes, |members, to| members.hears(now, to))
+        {
             let messages = self.broadcasts(room(self.config.udp_buffer_size));
             if messages.is_empty() {
                 return;
@@ -212,16 +220,20 @@ impl Peer {
         messages
     }
 
-    /// `kRandomNodes`: up to `k` members that may hear, other than this and one more.
-    fn random_members(&mut self, now: Duration, k: usize, except: Option<usize>) -> Vec<usize> {
+    /// `kRandomNodes`: up to `k` others that are suitable.
+    fn random_members(
+        &mut self,
+        k: usize,
+        is_suitable: impl Fn(&Members, usize) -> bool,
+    ) -> Vec<usize> {
         let mut chosen = Vec::with_capacity(k);
         for _ in 0..3 * self.members.len() {
             if chosen.len() == k {
                 break;
             }
-            let member = self.random.below(self.members.len());
-            let is_new = !chosen.contains(&member) && Some(member) != except;
-            if is_new && self.members.hears(now, member) {
+            let member = self.random.index(self.members.len());
+            let is_new = !chosen.contains(&member) && member != self.me;
+            if is_new && is_suitable(&self.members, member) {
                 chosen.push(member);
             }
         }

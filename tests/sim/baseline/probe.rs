@@ -123,7 +123,11 @@ impl Peer {
     fn next_to_probe(&mut self) -> Option<usize> {
         for _ in 0..2 * self.prober.members {
             if self.prober.order.is_empty() {
-                self.prober.order = self.random.order(self.prober.members);
+                let mut order: Vec<usize> = (0..self.prober.members).collect();
+                for i in (1..order.len()).rev() {
+                    order.swap(i, self.random.index(i + 1));
+                }
+                self.prober.order = order;
             }
             let member = self.prober.order.pop()?;
             if member != self.me && self.members.get(member).standing != Standing::Dead {
@@ -137,12 +141,10 @@ impl Peer {
         let Some(mut probe) = self.prober.probe.take() else { return };
         probe.ask = None;
         let Probe { member: target, number, .. } = probe;
-        let helpers = self.random_members(now, self.config.indirect_checks, Some(target));
-        let alive: Vec<usize> = helpers
-            .into_iter()
-            .filter(|&helper| self.members.get(helper).standing == Standing::Alive)
-            .collect();
-        for helper in alive {
+        let helpers = self.random_members(self.config.indirect_checks, |members, helper| {
+            helper != target && members.get(helper).standing == Standing::Alive
+        });
+        for helper in helpers {
             probe.expected_nacks += 1;
             self.send(helper, Message::PingFor { number, target });
         }
