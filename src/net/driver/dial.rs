@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use std::net::SocketAddr;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::Host;
@@ -28,17 +28,21 @@ impl<T: Transport, H: Host> Core<T, H> {
             return;
         }
         let mut dialing = self.dialing.lock();
-        // The node knows better addresses by now, or hopes for another answer.
-        if let Some(superseded) = dialing.remove(&peer) {
-            superseded.abort();
+        if let Some(wish) = dialing.get(&peer) {
+            // The node knows better addresses by now, or hopes for another answer.
+            wish.send_replace(addresses);
+            return;
         }
         let has_room = dialing.len() < MAX_DIALS;
+        let (wish, wishes) = watch::channel(addresses);
+        if has_room {
+            dialing.insert(peer, wish);
+        }
         let core = self.clone();
-        let task = tokio::spawn(async move {
+        tokio::spawn(async move {
             if has_room {
                 tokio::select! {
-                    () = core.dial_if_welcome(peer, &addresses) => {}
-                    () = core.registry.until_connected(peer) => {}
+                    () = core.dial_as_wished(peer, wishes) => {}
                     () = core.registry.stopped() => return,
                 }
                 core.dialing.lock().remove(&peer);
@@ -47,8 +51,22 @@ impl<T: Transport, H: Host> Core<T, H> {
                 core.input(Input::DialFailed { peer });
             }
         });
-        if has_room {
-            dialing.insert(peer, task.abort_handle());
+    }
+
+    /// Dials, from the beginning whenever the node wishes it anew.
+    async fn dial_as_wished(
+        self: &Arc<Self>,
+        peer: NodeId,
+        mut wishes: watch::Receiver<Vec<SocketAddr>>,
+    ) {
+        loop {
+            let addresses = wishes.borrow_and_update().clone();
+            tokio::select! {
+                () = self.dial_if_welcome(peer, &addresses) => return,
+                () = self.registry.until_connected(peer) => return,
+                // The sender goes with the last wish.
+                Ok(()) = wishes.changed() => {}
+            }
         }
     }
 
