@@ -24,16 +24,14 @@ const MAX_DIALS: usize = 32;
 impl<T: Transport, H: Host> Core<T, H> {
     /// Dials once because the node wants it, and tells it if no connection came of it.
     pub(super) fn dial_for_node(self: &Arc<Self>, peer: NodeId, addresses: Vec<SocketAddr>) {
-        if self.registry.is_connected(peer) {
-            return;
-        }
         let mut dialing = self.dialing.lock();
         if let Some(wish) = dialing.get(&peer) {
             // The node knows better addresses by now, or hopes for another answer.
             wish.send_replace(addresses);
             return;
         }
-        let has_room = dialing.len() < MAX_DIALS;
+        // A connection that the node does not know of is about to end.
+        let has_room = dialing.len() < MAX_DIALS && !self.registry.is_connected(peer);
         let (wish, wishes) = watch::channel(addresses);
         if has_room {
             dialing.insert(peer, wish);
@@ -47,9 +45,8 @@ impl<T: Transport, H: Host> Core<T, H> {
                 }
                 core.dialing.lock().remove(&peer);
             }
-            if !core.registry.is_connected(peer) {
-                core.input(Input::DialFailed { peer });
-            }
+            // Says nothing new to a node that has the link.
+            core.input(Input::DialFailed { peer });
         });
     }
 
