@@ -5,3 +5,4 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod engine;
+mod transport;

@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each of the programs that include this uses a part of it")]
 #![allow(unreachable_pub, reason = "it is written as the library that it is to them")]
 
+pub mod net;
 pub mod packets;
 pub mod queue;
+pub mod quic;
 pub mod rng;

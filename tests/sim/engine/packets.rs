@@ -296,7 +296,7 @@ mod tests {
 
     fn measured(loss: Loss) -> f64 {
         let mut packets = Packets::new(2, LinkModel::fixed(10).with_loss(loss), 1);
-        (0..20_000).for_each(|now| drop(packets.send(now, 0, 1, 100)));
+        (0..20_000).for_each(|now| _ = packets.send(now, 0, 1, 100));
         packets.counters(0).lost as f64 / packets.counters(0).sent as f64
     }
 
