@@ -96,7 +96,7 @@ const ROUNDS: usize = 10;
 /// Growth of startup: 2/ln 2, which doubles the rate with every round.
 const STARTUP_GAIN: f64 = 2.885;
 /// Pace relative to the measured rate, one round each: tries for more, gives way, then cruises.
-const CYCLE: [f64; 8] = [1.5, 1.25, 1.25, 1.25, 1.25, 1.25, 1.25, 1.25];
+const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mode {
@@ -200,7 +200,7 @@ impl Bbr {
     }
 }
 
-/// RFC 9438, in bytes and seconds.
+/// RFC 8312, in bytes and seconds.
 #[derive(Debug)]
 pub struct Cubic {
     window: f64,
@@ -234,9 +234,11 @@ impl Cubic {
         let k = (self.greatest * 0.3 / packet / 0.4).cbrt();
         let target = (0.4 * (t - k).powi(3) * packet + self.greatest).min(self.window * 1.5);
         let cubic = (target - self.window).max(0.0) / self.window * bytes;
-        // As fast as the old way at least.
-        let friendly = 3.0 * 0.3 / 1.7 * packet * bytes / self.window;
-        self.window += cubic.max(friendly);
+        self.window += cubic;
+        // As fast as the old way at least: by its time, as RFC 8312 has it and quinn does it.
+        let rounds = (sample.now - since) as f64 / sample.srtt.max(1) as f64;
+        let friendly = self.greatest * 0.7 + 3.0 * 0.3 / 1.7 * rounds * packet;
+        self.window = self.window.max(friendly);
     }
 
     fn lost(&mut self, now: Micros, sent_at: Micros, for_long: bool) {

@@ -182,6 +182,7 @@ impl End {
         }
         self.losses.add(now, 1, 0);
         self.flight.push(Some(Sent {
+            number: app.number,
             at: now,
             bytes,
             chunks: app.chunks.clone(),
@@ -245,7 +246,8 @@ impl End {
         let lost = self.flight.lost(now, &self.rtt);
         let (Some(first), Some(last)) = (lost.first(), lost.last()) else { return };
         // Persistent congestion: three time-outs without anything that arrived.
-        let for_long = last.at - first.at > 3 * self.rtt.pto();
+        let is_all = last.number - first.number < lost.len() as u64;
+        let for_long = is_all && last.at - first.at > 3 * self.rtt.pto();
         self.controller.lost(now, last.at, for_long);
         self.losses.add(now, 0, lost.len() as u64);
         lost.iter().flat_map(|sent| &sent.chunks).for_each(|chunk| self.sends.lost(chunk));

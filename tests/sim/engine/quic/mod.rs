@@ -105,6 +105,8 @@ impl Packet {
 /// What happened on an end, in order.
 #[derive(Debug)]
 pub enum Happening {
+    /// The dialling end has finished the handshake of TLS.
+    Secured,
     /// The connection stands, both sides have introduced themselves.
     Up,
     /// The attempt to connect was given up.
@@ -207,7 +209,7 @@ impl Quic {
             early: Vec::new(),
             is_touched: [false; 2],
         })));
-        self.send_flight(now, end, now);
+        self.send_flight(now, end);
         self.touch(end);
         end
     }
@@ -335,8 +337,9 @@ impl Quic {
         }
     }
 
-    fn send_flight(&mut self, now: Micros, end: EndId, answers: Micros) {
+    fn send_flight(&mut self, now: Micros, end: EndId) {
         let Some(Side::Shaking(shake)) = self.side(end) else { return };
+        let answers = shake.answers;
         for step in shake.flight() {
             self.transmit(end, step.bytes(), Kind::Shake { step: *step, sent: now, answers });
         }
@@ -375,8 +378,10 @@ impl Quic {
         if let Kind::Shake { step: Step::Initial, sent, .. } = packet.kind
             && let Some(side) = self.side(packet.end)
         {
-            *side = Side::Shaking(Shake::new(now, false));
-            self.send_flight(now, packet.end, sent);
+            let mut shake = Shake::new(now, false);
+            shake.answers = sent;
+            *side = Side::Shaking(shake);
+            self.send_flight(now, packet.end);
             self.touch(packet.end);
         }
     }
@@ -385,9 +390,16 @@ impl Quic {
         let end = packet.end;
         match (self.side(end), packet.kind) {
             (Some(Side::Shaking(shake)), Kind::Shake { step, sent, answers }) => {
-                match shake.take(now, step, answers) {
+                match shake.take(now, step, sent, answers) {
                     Progress::Nothing => {}
-                    Progress::Send => self.send_flight(now, end, sent),
+                    Progress::Ack => {
+                        let ack = Kind::Shake { step: Step::Ack, sent: now, answers: sent };
+                        self.transmit(end, Step::Ack.bytes(), ack);
+                    }
+                    Progress::Send => {
+                        self.send_flight(now, end);
+                        self.happenings.push_back((end, Happening::Secured));
+                    }
                     Progress::Open => self.establish(now, end, sent),
                 }
             }
@@ -463,7 +475,7 @@ impl Quic {
         match self.side(end) {
             Some(Side::Shaking(shake)) if shake.due <= now => {
                 if shake.timed_out(now) {
-                    self.send_flight(now, end, now);
+                    self.send_flight(now, end);
                 } else if end.side == 0 {
                     self.end(end, Happening::Failed);
                 } else {

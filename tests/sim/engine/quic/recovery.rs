@@ -123,6 +123,7 @@ impl Received {
 /// A packet under way.
 #[derive(Debug)]
 pub struct Sent {
+    pub number: u64,
     pub at: Micros,
     pub bytes: u64,
     pub chunks: Vec<Chunk>,

@@ -10,6 +10,8 @@ pub enum Step {
     Initial,
     /// The server's answer takes two packets.
     Answer(u8),
+    /// Part of the server's answer is here.
+    Ack,
     /// The client's certificate and the end of its handshake.
     Finished,
     /// Who the client is in this protocol, and for which hierarchy.
@@ -25,6 +27,7 @@ impl Step {
             Step::Initial | Step::Answer(0) => 1_200,
             Step::Answer(_) => 700,
             Step::Finished => 600,
+            Step::Ack => 40,
             Step::Hello | Step::Welcome => 100,
         }
     }
@@ -44,6 +47,8 @@ pub struct Shake {
     /// Which of the two packets of the other side's flight are here.
     got: u8,
     pub rtt: Rtt,
+    /// When the last packet was sent that came in: what is sent now answers it.
+    pub answers: Micros,
     wait: Micros,
     pub due: Micros,
 }
@@ -56,6 +61,7 @@ impl Shake {
             started: now,
             got: 0,
             rtt: Rtt::default(),
+            answers: now,
             wait: FIRST_WAIT,
             due: now + FIRST_WAIT,
         }
@@ -70,8 +76,15 @@ impl Shake {
         }
     }
 
-    /// Takes a packet; `answers` is when the packet was sent that it answers.
-    pub fn take(&mut self, now: Micros, step: Step, answers: Micros) -> Progress {
+    /// Takes a packet: when it was sent, and when the packet was sent that it answers.
+    pub fn take(&mut self, now: Micros, step: Step, sent: Micros, answers: Micros) -> Progress {
+        self.answers = sent;
+        if step == Step::Ack {
+            self.rtt.sample(now - answers, 0);
+            // Now that the round trip is known, the lost part is sent again sooner.
+            self.due = self.due.min(now + self.rtt.pto());
+            return Progress::Nothing;
+        }
         let bit = match (self.is_client, step) {
             (true, Step::Answer(part)) => 1 << part,
             (false, Step::Finished) => 1,
@@ -82,7 +95,7 @@ impl Shake {
         self.rtt.sample(now - answers, 0);
         self.got |= bit;
         if self.got != 3 || self.is_finishing {
-            return Progress::Nothing;
+            return if self.is_client { Progress::Ack } else { Progress::Nothing };
         }
         if !self.is_client {
             return Progress::Open;
@@ -105,6 +118,8 @@ impl Shake {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     Nothing,
+    /// The other end should know that part of its flight is here.
+    Ack,
     /// The flight is another now.
     Send,
     /// The connection stands.
