@@ -8,8 +8,7 @@
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,11 +24,14 @@ use basefs::wire::key::Verifier;
 
 use clock::{median, timed};
 use report::{Options, Reference, Report, Row, Target};
+use trees::{copy, import_tree, run};
 
 #[path = "support/clock.rs"]
 mod clock;
 #[path = "support/report.rs"]
 mod report;
+#[path = "support/trees.rs"]
+mod trees;
 
 /// Measures one row of the table.
 type Measure = fn(&Path, &Options, &Report);
@@ -52,47 +54,6 @@ fn main() {
             measure(&dir, &options, &report);
         }
     }
-}
-
-/// Runs a program that must succeed, without its chatter.
-fn run(command: &mut Command) {
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-    assert!(status.success(), "{command:?}");
-}
-
-/// Everything below a directory that can be read, parents first, by relative path.
-fn tree(top: &Path) -> Vec<(String, fs::FileType, PathBuf)> {
-    let mut found = Vec::new();
-    let mut open = vec![(String::new(), top.to_path_buf())];
-    while let Some((prefix, dir)) = open.pop() {
-        for child in fs::read_dir(&dir).into_iter().flatten().flatten() {
-            let Ok(name) = child.file_name().into_string() else { continue };
-            let (path, kind) = (format!("{prefix}/{name}"), child.file_type().unwrap());
-            if kind.is_dir() {
-                open.push((path.clone(), child.path()));
-            }
-            found.push((path, kind, child.path()));
-        }
-    }
-    found
-}
-
-/// Copies what can be read, so that all contenders find the same, and in the page cache.
-fn copy(from: &Path, to: &Path) -> usize {
-    fs::create_dir(to).unwrap();
-    let mut copied = 0;
-    for (path, kind, file) in tree(from) {
-        let target = to.join(&path[1..]);
-        copied += 1;
-        if kind.is_dir() {
-            fs::create_dir(target).unwrap();
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(file).unwrap(), target).unwrap();
-        } else if !kind.is_file() || fs::copy(file, target).is_err() {
-            copied -= 1;
-        }
-    }
-    copied
 }
 
 /// A directory tree comes in, durable at the end.
@@ -132,22 +93,6 @@ fn import(root: &Path, options: &Options, report: &Report) {
     } else {
         report.skip("L1", "there is no git to compare with");
     }
-}
-
-fn import_tree(hierarchy: &Fs, source: &Path) {
-    let mut batch = hierarchy.batch();
-    for (path, kind, file) in tree(source) {
-        if kind.is_dir() {
-            batch.create_dir_all(path);
-        } else if kind.is_symlink() {
-            let target = fs::read_link(&file).unwrap();
-            batch.symlink(target.to_str().unwrap(), path);
-        } else {
-            let executable = fs::metadata(&file).unwrap().permissions().mode() & 0o100 != 0;
-            batch.write_executable(path, fs::read(&file).unwrap(), executable).unwrap();
-        }
-    }
-    batch.commit().unwrap();
 }
 
 fn git_commit(source: &Path, git_dir: &Path) -> Duration {

@@ -21,8 +21,23 @@ use report::{Options, Reference, Report, Row, Target};
 
 #[path = "support/clock.rs"]
 mod clock;
+#[path = "network/etc.rs"]
+mod etc;
+#[path = "network/latency.rs"]
+mod latency;
+#[path = "network/million.rs"]
+mod million;
+#[path = "../tests/it/sync/replica.rs"]
+#[allow(dead_code, clippy::panic, reason = "it is of the tests, which use more of it")]
+mod replica;
 #[path = "support/report.rs"]
 mod report;
+#[path = "network/resync.rs"]
+mod resync;
+#[path = "network/syncthing.rs"]
+mod syncthing;
+#[path = "support/trees.rs"]
+mod trees;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -31,8 +46,26 @@ fn main() {
     let report = Report::new(&options);
     let root = tempfile::tempdir_in(".").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    let dir = |id: &str| {
+        let dir = root.path().join(id);
+        std::fs::create_dir(&dir).unwrap();
+        dir
+    };
+    if options.wants("N1") {
+        runtime.block_on(latency::measure(&dir("N1"), &options, &report));
+    }
     if options.wants("N2") {
-        runtime.block_on(first_sync(root.path(), &options, &report));
+        runtime.block_on(first_sync(&dir("N2"), &options, &report));
+    }
+    if options.wants("N3") {
+        runtime.block_on(resync::measure(&dir("N3"), &options, &report));
+        million::measure("N3", 10_000, [5_000.0, 12_000.0], &report);
+    }
+    if options.wants("N4") {
+        million::measure("N4", 1_000_000, [4_000.0, 25_000.0], &report);
+    }
+    if options.wants("N5") {
+        etc::measure(&dir("N5"), &runtime, &options, &report);
     }
 }
 

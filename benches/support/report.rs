@@ -104,6 +104,8 @@ impl Row {
             Target::TimesLimit(_) | Target::PartOfLimit(_) => self.limit.as_ref(),
             Target::AtMost(_) => return None,
         };
+        // What costs nothing is no measure.
+        let reference = reference.filter(|reference| reference.value > 0.0);
         reference.map(|reference| self.value / reference.value)
     }
 
@@ -185,13 +187,17 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(options: &Options) -> Self {
-        if !options.json {
+        Self::with_json(options.json)
+    }
+
+    pub(crate) fn with_json(json: bool) -> Self {
+        if !json {
             println!(
                 "{:<3} {:<38} {:>9} {:<5} {:<26} {:<24} {:>8}  {:<14} result",
                 "row", "what", "figure", "", "    limit", "    peer", "ratio", "target"
             );
         }
-        Self { json: options.json }
+        Self { json }
     }
 
     pub(crate) fn row(&self, row: &Row) {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes};
 
-use super::LinkError;
+use super::{LinkError, MAX_PUSH};
 use crate::limits::MAX_FRAME;
 
 /// Bytes of a frame's head.
@@ -21,6 +21,19 @@ pub(super) fn head(frame: &[u8]) -> Result<[u8; HEAD], LinkError> {
     match u32::try_from(frame.len()) {
         Ok(length) if frame.len() <= MAX_FRAME => Ok(length.to_be_bytes()),
         _ => Err(LinkError::FrameTooLong { length: frame.len() as u64 }),
+    }
+}
+
+/// Whether a frame may be pushed: the end of its stream is its end, so it needs no head.
+///
+/// # Errors
+///
+/// [`LinkError::FrameTooLong`]; nothing was sent.
+pub(super) fn check_push(frame: &[u8]) -> Result<(), LinkError> {
+    if frame.len() <= MAX_PUSH {
+        Ok(())
+    } else {
+        Err(LinkError::FrameTooLong { length: frame.len() as u64 })
     }
 }
 

@@ -24,16 +24,19 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::{
     BindError, CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError,
     LinkStats, Transport, framing,
 };
+use crate::gossip::Path;
 use crate::id::NodeId;
+use crate::limits::MAX_DATAGRAM;
 
 /// Connections that wait to be accepted, as for the real transport.
 const MAX_READY: usize = 64;
@@ -41,6 +44,10 @@ const MAX_READY: usize = 64;
 const MAX_STREAMS: usize = 64;
 /// Frames on their way on one stream; 4 MiB of the longest.
 const MAX_FRAMES: usize = 16;
+/// Pushed frames on their way; whoever pushes more waits.
+const MAX_PUSHES: usize = 64;
+/// Datagrams on their way; further ones are lost.
+const MAX_DATAGRAMS: usize = 64;
 
 /// The cables and who is plugged in. Clones are the same network.
 #[derive(Clone, Debug, Default)]
@@ -266,11 +273,32 @@ type Pipes = (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>);
 struct End {
     link: Arc<Link>,
     side: Side,
-    opened: mpsc::Sender<Pipes>,
-    accepted: Mutex<mpsc::Receiver<Pipes>>,
+    streams: Exchange<Pipes>,
+    datagrams: Exchange<Bytes>,
+    /// Each with what tells the sender that it was taken.
+    pushes: Exchange<(Bytes, oneshot::Sender<()>)>,
+}
+
+/// What goes out at one end and comes in from the other.
+#[derive(Debug)]
+struct Exchange<M> {
+    out: mpsc::Sender<M>,
+    arrived: Mutex<mpsc::Receiver<M>>,
+}
+
+/// Two of them that belong together.
+fn exchange<M>(capacity: usize) -> (Exchange<M>, Exchange<M>) {
+    let (to_one, at_one) = mpsc::channel(capacity);
+    let (to_other, at_other) = mpsc::channel(capacity);
+    let exchange = |out, arrived| Exchange { out, arrived: Mutex::new(arrived) };
+    (exchange(to_other, at_one), exchange(to_one, at_other))
 }
 
 impl End {
+    fn count(&self, sent: u64) {
+        self.link.sent[self.side.index()].fetch_add(sent, Ordering::Relaxed);
+    }
+
     /// Fails if the connection has ended.
     async fn check(&self) -> Result<(), LinkError> {
         let ended = self.link.ended.borrow().is_some();
@@ -310,12 +338,15 @@ fn connection(nodes: [NodeId; 2], made: u64) -> (MemoryConnection, MemoryConnect
         ended: watch::Sender::new(None),
         sent: [AtomicU64::new(0), AtomicU64::new(0)],
     });
-    let (to_responder, from_dialer) = mpsc::channel(MAX_STREAMS);
-    let (to_dialer, from_responder) = mpsc::channel(MAX_STREAMS);
-    let end = |side, opened, accepted| MemoryConnection {
-        end: Arc::new(End { link: link.clone(), side, opened, accepted: Mutex::new(accepted) }),
+    let (streams, datagrams) = (exchange(MAX_STREAMS), exchange(MAX_DATAGRAMS));
+    let pushes = exchange(MAX_PUSHES);
+    let end = |side, streams, datagrams, pushes| MemoryConnection {
+        end: Arc::new(End { link: link.clone(), side, streams, datagrams, pushes }),
     };
-    (end(Side::Dialer, to_responder, from_responder), end(Side::Responder, to_dialer, from_dialer))
+    (
+        end(Side::Dialer, streams.0, datagrams.0, pushes.0),
+        end(Side::Responder, streams.1, datagrams.1, pushes.1),
+    )
 }
 
 impl MemoryConnection {
@@ -359,11 +390,8 @@ impl Connection for MemoryConnection {
         let end = &self.end;
         end.check().await?;
         let place = end.until_ended(async {
-            end.opened
-                .clone()
-                .reserve_owned()
-                .await
-                .map_err(|_| LinkError::Closed(CloseReason::Done))
+            let opened = end.streams.out.clone();
+            opened.reserve_owned().await.map_err(|_| LinkError::Closed(CloseReason::Done))
         });
         let place = place.await?;
         let (to_peer, from_us) = mpsc::channel(MAX_FRAMES);
@@ -375,10 +403,61 @@ impl Connection for MemoryConnection {
     async fn accept(&self) -> Result<(MemorySender, MemoryReceiver), LinkError> {
         let end = &self.end;
         let next = end.until_ended(async {
-            let pipes = end.accepted.lock().await.recv().await;
+            let pipes = end.streams.arrived.lock().await.recv().await;
             pipes.ok_or(LinkError::Closed(CloseReason::Done))
         });
         Ok(self.stream(next.await?, None))
+    }
+
+    fn send_datagram(&self, datagram: Bytes) {
+        let length = datagram.len() as u64;
+        let is_open = self.end.link.ended.borrow().is_none();
+        if is_open
+            && datagram.len() <= MAX_DATAGRAM
+            && self.end.datagrams.out.try_send(datagram).is_ok()
+        {
+            self.end.count(length);
+        }
+    }
+
+    async fn receive_datagram(&self) -> Result<Bytes, LinkError> {
+        let end = &self.end;
+        end.until_ended(async {
+            let datagram = end.datagrams.arrived.lock().await.recv().await;
+            datagram.ok_or(LinkError::Closed(CloseReason::Done))
+        })
+        .await
+    }
+
+    async fn push(&self, frame: Bytes) -> Result<(), LinkError> {
+        framing::check_push(&frame)?;
+        let (end, length) = (&self.end, frame.len() as u64);
+        end.check().await?;
+        end.until_ended(async {
+            let lost = || LinkError::Closed(CloseReason::Done);
+            let (taken, is_taken) = oneshot::channel();
+            end.pushes.out.send((frame, taken)).await.map_err(|_| lost())?;
+            end.count(length);
+            is_taken.await.map_err(|_| lost())
+        })
+        .await
+    }
+
+    async fn receive_push(&self) -> Result<Bytes, LinkError> {
+        let end = &self.end;
+        end.until_ended(async {
+            let pushed = end.pushes.arrived.lock().await.recv().await;
+            let (frame, taken) = pushed.ok_or(LinkError::Closed(CloseReason::Done))?;
+            // The sender may have stopped waiting.
+            let _ = taken.send(());
+            Ok(frame)
+        })
+        .await
+    }
+
+    /// Nothing is ever late or lost here.
+    fn path(&self) -> Path {
+        Path { rtt: Duration::ZERO, loss_permille: 0 }
     }
 
     fn close(&self, reason: CloseReason) {
@@ -447,7 +526,7 @@ impl FrameSender for MemorySender {
         self.inside_frame = true;
         end.until_ended(sending).await?;
         self.inside_frame = false;
-        end.link.sent[end.side.index()].fetch_add(length, Ordering::Relaxed);
+        end.count(length);
         Ok(())
     }
 

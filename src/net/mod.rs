@@ -42,8 +42,12 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use crate::gossip::Path;
 use crate::id::NodeId;
 use crate::limits::MAX_FRAME;
+
+/// Longest pushed frame: a full parcel, and one more item with its content.
+pub const MAX_PUSH: usize = 96 * 1_024;
 
 /// Finds and accepts peers.
 pub trait Transport: Send + Sync + 'static {
@@ -95,7 +99,7 @@ pub trait Connection: Clone + Send + Sync + 'static {
     fn binding(&self) -> [u8; 32];
 
     /// Grants the peer what only those get that passed the hello: until then it may open one
-    /// stream and has little room to fill. [`hello`] calls it.
+    /// stream, push nothing, and has little room to fill. [`hello`] calls it.
     fn admit(&self);
 
     /// Opens a stream for frames in both directions; waits while the peer allows no more. The
@@ -108,6 +112,36 @@ pub trait Connection: Clone + Send + Sync + 'static {
     fn accept(
         &self,
     ) -> impl Future<Output = Result<(Self::Sender, Self::Receiver), LinkError>> + Send;
+
+    /// Sends a datagram of at most [`MAX_DATAGRAM`](crate::limits::MAX_DATAGRAM) bytes. Never
+    /// waits: it is lost if it is longer than the path allows or the connection is gone, and where
+    /// there is no room, some of those that wait are.
+    fn send_datagram(&self, datagram: Bytes);
+
+    /// The next datagram. It may come twice, late or never. Before the hello nobody asks.
+    fn receive_datagram(&self) -> impl Future<Output = Result<Bytes, LinkError>> + Send;
+
+    /// Sends one frame of at most [`MAX_PUSH`] bytes on a stream of its own, ahead of what waits
+    /// on others, and waits until the peer's transport has acknowledged all of it. If the future
+    /// is dropped before, the frame may still arrive.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::FrameTooLong`], and nothing was sent; [`LinkError::Closed`] if the peer had no
+    /// room or closed the connection. What the peer's node makes of the frame is not known.
+    fn push(&self, frame: Bytes) -> impl Future<Output = Result<(), LinkError>> + Send;
+
+    /// The next frame that has arrived in whole on a stream of its own, in the order in which
+    /// they became whole. A slow one keeps none back. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::FrameTooLong`] if the peer began a longer one; otherwise the connection is
+    /// gone. A frame that the peer broke off is passed over.
+    fn receive_push(&self) -> impl Future<Output = Result<Bytes, LinkError>> + Send;
+
+    /// What the transport has learnt about the way to the peer.
+    fn path(&self) -> Path;
 
     /// Closes the connection and says why. What was sent and has not arrived is lost.
     fn close(&self, reason: CloseReason);
@@ -155,7 +189,9 @@ pub struct LinkStats {
     pub received: u64,
     /// Smoothed round-trip time in microseconds; 0 if unknown.
     pub rtt_micros: u64,
-    /// Packets lost.
+    /// Packets sent.
+    pub packets: u64,
+    /// Packets lost among them.
     pub lost: u64,
 }
 

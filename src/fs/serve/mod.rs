@@ -26,7 +26,7 @@ use crate::net::{
 use crate::node::{Archive, Node};
 use crate::store::StoreError;
 
-pub use door::{AdoptTicketError, DropSecretsError, MAX_OLD_SECRETS, RotateSecretError};
+pub use door::{AdoptTicketError, DropSecretsError, RotateSecretError};
 pub use peers::{ExpelError, MAX_EXPELLED};
 pub use status::{PeerReport, Status};
 
@@ -254,6 +254,20 @@ impl Serving {
     /// # Errors
     ///
     /// Nobody is connected, it took too long, or the node was stopped; what is under way goes on.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use std::time::Duration;
+    /// use basefs::net::SynchroniseError;
+    /// # let mut config = basefs::net::QuicConfig::default();
+    /// # config.listen = "127.0.0.1:0".parse()?;
+    ///
+    /// let node = basefs::Fs::in_memory()?.serve(config).await?;
+    /// let alone = node.sync_now(Duration::from_secs(9)).await;
+    /// assert_eq!(alone, Err(SynchroniseError::NotConnected));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn sync_now(&self, timeout: Duration) -> Result<(), SynchroniseError> {
         self.handle.synchronise(None, timeout).await
     }
@@ -262,6 +276,9 @@ impl Serving {
     /// durably, and gives who they are: so a write survives the loss of this machine. Without a
     /// version the present one is meant. Nodes that connect meanwhile are asked as well, and a node
     /// that has told and was lost since still counts.
+    ///
+    /// What was written with [deferred durability](Fs::with_durability) leaves this node when it is
+    /// durable here, which [`Fs::sync`] makes it at once.
     ///
     /// What they hold is entries, and with them contents of up to 320 bytes; longer ones are
     /// fetched later. It is their word: a node that lies about it cannot be told from one that
@@ -306,6 +323,16 @@ impl Serving {
     /// # Errors
     ///
     /// The store had failed.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let mut config = basefs::net::QuicConfig::default();
+    /// # config.listen = "127.0.0.1:0".parse()?;
+    /// let node = basefs::Fs::in_memory()?.serve(config).await?;
+    /// node.leave().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn leave(self) -> Result<(), DriverError> {
         self.handle.shutdown().await
     }

@@ -1,16 +1,20 @@
 //! Inputs into the node, and what its outputs ask for.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::Host;
+use super::beside::Live;
 use super::link::Meeting;
 use super::registry::{Registry, Request};
 use crate::entry::{SignedEntry, VerifiedEntry, verify_all};
+use crate::id::NodeId;
 use crate::net::{CloseReason, Gate, Transport};
 use crate::node::{Input, LinkId, Node, Output, Walk};
 use crate::time::Timestamp;
@@ -27,6 +31,10 @@ pub(super) struct Core<T: Transport, H> {
     pub(super) registry: Arc<Registry>,
     /// Where connections go that passed the hello.
     pub(super) met: mpsc::Sender<Meeting<T::Connection>>,
+    /// The connections in use.
+    pub(super) live: Mutex<BTreeMap<LinkId, Live<T::Connection>>>,
+    /// Who is being dialled because the node wants it.
+    pub(super) dialing: Mutex<BTreeSet<NodeId>>,
     /// When the timer will go off, in microseconds of the node's time.
     due: AtomicU64,
     /// The timer must go off earlier.
@@ -61,6 +69,8 @@ impl<T: Transport, H: Host> Core<T, H> {
             gate,
             registry,
             met,
+            live: Mutex::default(),
+            dialing: Mutex::default(),
             due: AtomicU64::new(u64::MAX),
             earlier: Notify::new(),
             unstored: Notify::new(),
@@ -81,68 +91,82 @@ impl<T: Transport, H: Host> Core<T, H> {
         self.dispatch(drained);
     }
 
-    pub(super) fn dispatch(self: &Arc<Self>, drained: Drained) {
-        for output in drained.outputs {
-            match output {
-                Output::Send { link } => {
-                    if let Some(signals) = self.registry.signals(link) {
-                        signals.send.notify_one();
-                    }
-                }
-                Output::Receive { link } => {
-                    if let Some(signals) = self.registry.signals(link) {
-                        signals.receive.notify_one();
-                    }
-                }
-                Output::Verify { link, entries } => {
-                    tokio::spawn(self.clone().verify(link, entries));
-                }
-                Output::Datagram { .. }
-                | Output::Push { .. }
-                | Output::Dial { .. }
-                | Output::HangUp { .. } => {}
-                Output::Walk(walk) => drop(tokio::spawn(self.clone().walk(walk))),
-                Output::Store => self.unstored.notify_one(),
-                Output::Close { link, fault } => {
-                    tracing::warn!(link = link.number(), %fault, "closing a connection");
-                    self.registry.close(link, CloseReason::Misbehaved);
-                }
-                Output::Event(event) => {
-                    tracing::debug!(?event);
-                    self.registry.note(event);
+    /// Does what the node wants.
+    pub(super) fn dispatch(self: &Arc<Self>, mut drained: Drained) {
+        loop {
+            let due = drained.due.map_or(u64::MAX, Timestamp::as_micros);
+            let answers: Vec<Input> =
+                drained.outputs.into_iter().filter_map(|output| self.perform(output)).collect();
+            if due < self.due.load(Ordering::Acquire) {
+                self.earlier.notify_one();
+            }
+            if answers.is_empty() {
+                return;
+            }
+            let now = self.now();
+            drained = self.host.with_node(|node| {
+                answers.into_iter().for_each(|input| node.handle(now, input));
+                drain(node)
+            });
+        }
+    }
+
+    /// Does one thing, or sees to it; gives the answer to what was done at once.
+    fn perform(self: &Arc<Self>, output: Output) -> Option<Input> {
+        match output {
+            Output::Send { link } => {
+                if let Some(signals) = self.registry.signals(link) {
+                    signals.send.notify_one();
                 }
             }
+            Output::Receive { link } => {
+                if let Some(signals) = self.registry.signals(link) {
+                    signals.receive.notify_one();
+                    signals.receive_push.notify_one();
+                }
+            }
+            Output::Verify { link, entries } if entries.len() <= FEW_ENTRIES => {
+                return Some(verified(link, entries.len(), check(entries)));
+            }
+            Output::Verify { link, entries } => {
+                tokio::spawn(self.clone().verify(link, entries));
+            }
+            Output::Datagram { link, bytes } => self.send_datagram(link, bytes),
+            Output::Push { link, push, bytes } => self.push(link, push, bytes),
+            Output::Dial { peer, addresses } => self.dial_for_node(peer, addresses),
+            Output::HangUp { link } => self.registry.close(link, CloseReason::Done),
+            Output::Walk(walk) => drop(tokio::spawn(self.clone().walk(walk))),
+            Output::Store => self.unstored.notify_one(),
+            Output::Close { link, fault } => {
+                tracing::warn!(link = link.number(), %fault, "closing a connection");
+                self.registry.close(link, CloseReason::Misbehaved);
+            }
+            Output::Event(event) => {
+                tracing::debug!(?event);
+                self.registry.note(event);
+            }
         }
-        let due = drained.due.map_or(u64::MAX, Timestamp::as_micros);
-        if due < self.due.load(Ordering::Acquire) {
-            self.earlier.notify_one();
-        }
+        None
     }
 
     /// Checks signatures on all cores.
     async fn verify(self: Arc<Self>, link: LinkId, entries: Vec<SignedEntry>) {
         let all = entries.len();
-        let verified = if all <= FEW_ENTRIES {
-            check(entries)
-        } else {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let mut rest = entries;
-            let mut parts = Vec::new();
-            while !rest.is_empty() {
-                let later = rest.split_off(all.div_ceil(cores).min(rest.len()));
-                let part = core::mem::replace(&mut rest, later);
-                parts.push(tokio::task::spawn_blocking(move || check(part)));
-            }
-            let mut verified = Vec::with_capacity(all);
-            for part in parts {
-                // A part that is lost was not verified: only a panic or the end of the runtime
-                // loses one.
-                verified.extend(part.await.unwrap_or_default());
-            }
-            verified
-        };
-        let invalid = all - verified.len();
-        self.input(Input::Verified { link, entries: verified, invalid });
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut rest = entries;
+        let mut parts = Vec::new();
+        while !rest.is_empty() {
+            let later = rest.split_off(all.div_ceil(cores).min(rest.len()));
+            let part = core::mem::replace(&mut rest, later);
+            parts.push(tokio::task::spawn_blocking(move || check(part)));
+        }
+        let mut valid = Vec::with_capacity(all);
+        for part in parts {
+            // A part that is lost was not verified: only a panic or the end of the runtime loses
+            // one.
+            valid.extend(part.await.unwrap_or_default());
+        }
+        self.input(verified(link, all, valid));
     }
 
     async fn walk(self: Arc<Self>, mut walk: Walk) {
@@ -221,6 +245,11 @@ impl<T: Transport, H: Host> Core<T, H> {
         }
         self.dispatch(drained);
     }
+}
+
+/// The answer to a question about so many entries.
+fn verified(link: LinkId, all: usize, entries: Vec<VerifiedEntry>) -> Input {
+    Input::Verified { link, invalid: all - entries.len(), entries }
 }
 
 /// The entries whose signatures hold.

@@ -1,6 +1,7 @@
-//! Dialling peers until they are connected, again and again.
+//! Dialling a peer once, at all its addresses.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 use std::net::SocketAddr;
 
@@ -11,53 +12,66 @@ use super::Host;
 use super::core::Core;
 use super::link::Meeting;
 use crate::id::NodeId;
-use crate::net::{Backoff, ConnectError, Established, Transport, dial};
+use crate::net::{ConnectError, Established, Transport, dial};
+use crate::node::Input;
 
 /// How long an address may stay silent before the next one is tried beside it.
 const STAGGER: Duration = Duration::from_millis(250);
+/// Peers that are dialled at a time because the node wants it; each costs about 100 KB. Dialling
+/// more fails at once.
+const MAX_DIALS: usize = 32;
 
 impl<T: Transport, H: Host> Core<T, H> {
-    /// Keeps one peer connected as far as that depends on dialling.
-    pub(super) async fn dial_always(self: Arc<Self>, peer: NodeId) {
-        let mut backoff = Backoff::new();
-        let mut gate = self.gate.changes();
-        loop {
-            // The sender is ours, so waiting cannot fail.
-            let _ = gate.wait_for(|admission| !admission.expelled.contains(&peer)).await;
-            let addresses = self.registry.addresses(peer);
-            let attempt = tokio::select! {
-                attempt = self.dial_once(peer, &addresses) => attempt,
-                () = self.registry.until_connected(peer) => Ok(()),
-                // An address that stays silent takes its time; one just learnt need not wait.
-                () = self.registry.until_moved(peer, &addresses) => continue,
-            };
-            match attempt {
-                Ok(()) => {
-                    backoff.connected(self.now());
-                    self.registry.until_disconnected(peer).await;
-                }
-                Err(error) => {
-                    tracing::debug!(peer = %format_args!("{peer:.16}"), %error, "dialling failed");
-                    self.registry.dial_failed(peer, Some(error), backoff.failures() + 1);
-                }
+    /// Dials once because the node wants it, and tells it if no connection came of it.
+    pub(super) fn dial_for_node(self: &Arc<Self>, peer: NodeId, addresses: Vec<SocketAddr>) {
+        if self.registry.is_connected(peer) {
+            return;
+        }
+        let has_room = {
+            let mut dialing = self.dialing.lock();
+            let has_room = dialing.len() < MAX_DIALS;
+            if has_room && !dialing.insert(peer) {
+                return;
             }
-            let due = backoff.failed(self.now(), random());
-            tokio::select! {
-                () = tokio::time::sleep(due - self.now()) => {}
-                () = self.registry.until_connected(peer) => {}
-                () = self.registry.until_moved(peer, &addresses) => {}
-                // A new secret may be the one that was missing.
-                Ok(()) = gate.changed() => {}
+            has_room
+        };
+        let core = self.clone();
+        tokio::spawn(async move {
+            if has_room {
+                tokio::select! {
+                    () = core.dial_if_welcome(peer, &addresses) => {}
+                    () = core.registry.until_connected(peer) => {}
+                    () = core.registry.stopped() => return,
+                }
+                core.dialing.lock().remove(&peer);
             }
+            if !core.registry.is_connected(peer) {
+                core.input(Input::DialFailed { peer });
+            }
+        });
+    }
+
+    async fn dial_if_welcome(self: &Arc<Self>, peer: NodeId, addresses: &[SocketAddr]) {
+        if self.gate.admission().expelled.contains(&peer) {
+            return;
+        }
+        if let Err(error) = self.dial_once(peer, addresses).await {
+            tracing::debug!(peer = %format_args!("{peer:.16}"), %error, "dialling failed");
         }
     }
 
     /// Tries every address, the later ones a little later; done when one is connected and in use.
-    async fn dial_once(
+    /// If the peer is being dialled already, only waits for the outcome.
+    pub(super) async fn dial_once(
         self: &Arc<Self>,
         peer: NodeId,
         addresses: &[SocketAddr],
     ) -> Result<(), ConnectError> {
+        let Some(_dialing) = self.registry.begin_dial(peer) else {
+            self.registry.until_not_dialed(peer).await;
+            let is_connected = self.registry.is_connected(peer);
+            return if is_connected { Ok(()) } else { Err(ConnectError::TimedOut) };
+        };
         let mut attempts = JoinSet::new();
         for (at, address) in (0..).zip(addresses.iter().copied()) {
             let core = self.clone();
@@ -75,7 +89,14 @@ impl<T: Transport, H: Host> Core<T, H> {
                     self.hand_over(established).await;
                     return Ok(());
                 }
-                Ok(Err(failed)) => error = failed,
+                Ok(Err(failed)) => {
+                    let is_answer = is_answer(&failed);
+                    error = failed;
+                    if is_answer {
+                        attempts.shutdown().await;
+                        break;
+                    }
+                }
                 Err(_panicked) => {}
             }
         }
@@ -92,7 +113,8 @@ impl<T: Transport, H: Host> Core<T, H> {
     }
 }
 
-/// Any number. If the system has none left, nodes that lose a peer together come back together.
-fn random() -> u32 {
-    getrandom::u32().unwrap_or(0)
+/// Whether it was the peer itself that refused: it would do the same at any other address.
+fn is_answer(error: &ConnectError) -> bool {
+    use ConnectError::{Expelled, OtherHierarchy, WrongSecret};
+    matches!(error, Expelled | OtherHierarchy | WrongSecret)
 }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Host;
+use super::beside::Live;
 use super::core::{Core, drain};
 use super::registry::{LinkEntry, Signals};
 use crate::net::hello::{Established, welcome};
@@ -39,14 +40,11 @@ pub(super) struct Meeting<C: Connection> {
     pub(super) settled: Option<oneshot::Sender<()>>,
 }
 
-/// Numbers links; they are never used again.
-#[derive(Default)]
-struct Numbers(AtomicU64);
-
-impl Numbers {
-    fn next(&self) -> LinkId {
-        LinkId::new(self.0.fetch_add(1, Ordering::Relaxed))
-    }
+/// Numbers links. They are never used again: a node may be served again before the last driver has
+/// told it that its links are gone.
+fn next_link() -> LinkId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    LinkId::new(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl<T: Transport, H: Host> Core<T, H> {
@@ -56,9 +54,9 @@ impl<T: Transport, H: Host> Core<T, H> {
         services.spawn(self.clone().keep_time());
         services.spawn(self.clone().store_all());
         services.spawn(self.clone().keep_gate());
+        services.spawn(self.clone().watch_paths());
         let mut links = JoinSet::new();
         let mut arrivals = JoinSet::new();
-        let numbers = Numbers::default();
         let mut dialed = BTreeSet::new();
         let mut changes = self.registry.changes();
         changes.mark_changed();
@@ -70,7 +68,7 @@ impl<T: Transport, H: Host> Core<T, H> {
                     arrivals.spawn(self.clone().hear(connection));
                 }
                 Some(meeting) = meetings.recv() => {
-                    if let Some((link, signals, established)) = self.adopt(meeting, &numbers) {
+                    if let Some((link, signals, established)) = self.adopt(meeting) {
                         links.spawn(self.clone().converse(link, signals, established));
                     }
                 }
@@ -127,7 +125,6 @@ impl<T: Transport, H: Host> Core<T, H> {
     fn adopt(
         self: &Arc<Self>,
         meeting: Meeting<T::Connection>,
-        numbers: &Numbers,
     ) -> Option<(LinkId, Arc<Signals>, Established<T::Connection>)> {
         let Meeting { established, dialed, settled } = meeting;
         let connection = established.connection.clone();
@@ -136,7 +133,7 @@ impl<T: Transport, H: Host> Core<T, H> {
             connection.close(CloseReason::Busy);
             return None;
         }
-        let link = numbers.next();
+        let link = next_link();
         let signals = Arc::new(Signals::default());
         let (counted, closed) = (connection.clone(), connection.clone());
         let entry = LinkEntry {
@@ -155,7 +152,9 @@ impl<T: Transport, H: Host> Core<T, H> {
         if adopted {
             // Who is let in may have changed since the hello.
             self.registry.review(&self.gate.admission());
+            self.live.lock().insert(link, Live::new(connection));
             self.input(Input::LinkUp { link, peer, dialed });
+            self.tell_paths();
         } else {
             connection.close(CloseReason::Done);
         }
@@ -174,7 +173,13 @@ impl<T: Transport, H: Host> Core<T, H> {
         established: Established<T::Connection>,
     ) {
         let Established { connection, sender, receiver, .. } = established;
-        let receiving = self.receive(link, &signals, receiver);
+        let beside = self.stay_beside(link, &signals, &connection);
+        let receiving = async {
+            tokio::select! {
+                ended = self.receive(link, &signals, receiver) => ended,
+                error = beside => Err(error),
+            }
+        };
         let sending = self.send(link, &signals, sender);
         tokio::pin!(receiving);
         let stopped = async {
@@ -196,6 +201,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         };
         connection.close(CloseReason::Done);
         tracing::debug!(link = link.number(), ?ended, "a connection ended");
+        self.live.lock().remove(&link);
         self.registry.link_down(link, refusal(&ended));
         self.input(Input::LinkDown { link });
     }

@@ -7,6 +7,8 @@
 //! No task waits for a slow peer except that peer's own. A peer that does not read makes its own
 //! writer wait, and what the node has for it is read from the store only when it goes on.
 
+mod always;
+mod beside;
 mod core;
 mod dial;
 mod link;
@@ -154,7 +156,8 @@ impl Handle {
         self.registry.replicated(entries, peers, timeout).await
     }
 
-    /// The time of the node: since it was started.
+    /// The present in the node's own time, to compare with what a [`Node`] says: it begins with the
+    /// node, and goes on when it is run again.
     pub fn now(&self) -> Timestamp {
         self.registry.now()
     }

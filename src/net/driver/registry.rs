@@ -52,6 +52,21 @@ pub(super) struct Signals {
     pub(super) send: Notify,
     /// There is room to receive.
     pub(super) receive: Notify,
+    /// There is room to receive, for the pushes.
+    pub(super) receive_push: Notify,
+}
+
+/// A peer is being dialled.
+pub(super) struct Dialing<'a> {
+    registry: &'a Registry,
+    peer: NodeId,
+}
+
+impl Drop for Dialing<'_> {
+    fn drop(&mut self) {
+        self.registry.state.lock().dialing.remove(&self.peer);
+        self.registry.changed();
+    }
 }
 
 struct Linked {
@@ -73,6 +88,8 @@ struct Peer {
 struct State {
     peers: BTreeMap<NodeId, Peer>,
     by_link: BTreeMap<LinkId, NodeId>,
+    /// Who is being dialled.
+    dialing: BTreeSet<NodeId>,
     requests: Vec<Request>,
     /// Who has told that it has what, by the number of the wait.
     waits: BTreeMap<u64, watch::Sender<BTreeSet<NodeId>>>,
@@ -193,6 +210,25 @@ impl Registry {
             peer.failures = failures;
             peer.error = error;
         }
+    }
+
+    /// Nobody else dials a peer until what this gives is dropped; nothing if somebody does.
+    pub(super) fn begin_dial(&self, peer: NodeId) -> Option<Dialing<'_>> {
+        let is_first = self.state.lock().dialing.insert(peer);
+        is_first.then_some(Dialing { registry: self, peer })
+    }
+
+    pub(super) async fn until_not_dialed(&self, node: NodeId) {
+        self.until(|state| !state.dialing.contains(&node)).await;
+    }
+
+    /// Waits until anybody is connected.
+    pub(super) async fn until_linked(&self) {
+        self.until(|state| !state.by_link.is_empty()).await;
+    }
+
+    pub(super) fn is_connected(&self, node: NodeId) -> bool {
+        self.state.lock().is_connected(node)
     }
 
     pub(super) async fn until_connected(&self, node: NodeId) {
@@ -470,5 +506,64 @@ impl Drop for Wait<'_> {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::pin::pin;
+
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    fn node(byte: u8) -> NodeId {
+        NodeId::from_bytes([byte; 32])
+    }
+
+    fn told(peer: u8, token: u64) -> NodeEvent {
+        NodeEvent::Replicated { link: LinkId::new(0), peer: node(peer), token }
+    }
+
+    fn requests(registry: &Registry) -> Vec<(bool, u64)> {
+        let shape = |request| match request {
+            Request::Await { token, .. } => (true, token),
+            Request::Forget { token } => (false, token),
+            Request::Synchronise { .. } => panic!("nobody wants a session"),
+        };
+        registry.take_requests().into_iter().map(shape).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn peers_are_counted_once_and_nobody_waits_in_vain() {
+        let registry = Registry::new(node(0), Timestamp::ZERO);
+        let mut waiting = pin!(registry.replicated(Vec::new(), 2, LONG));
+        let other = registry.replicated(Vec::new(), 2, Duration::from_secs(1));
+        let outcome = tokio::select! {
+            biased;
+            _ = &mut waiting => panic!("nobody has it"),
+            outcome = other => outcome,
+        };
+        assert_eq!(outcome, Err(ReplicationError::TimedOut { reached: 0 }));
+        assert_eq!(requests(&registry), [(true, 0), (true, 1), (false, 1)]);
+        for event in [told(1, 0), told(1, 0), told(2, 1), told(3, 9)] {
+            registry.note(event);
+        }
+        let early = tokio::time::timeout(Duration::from_secs(1), &mut waiting).await;
+        assert!(early.is_err(), "one of two has it");
+        registry.note(told(2, 0));
+        assert_eq!(waiting.await, Ok(Vec::from([node(1), node(2)])));
+        assert_eq!(requests(&registry), [(false, 0)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_node_that_stops_is_told_so() {
+        let registry = Registry::new(node(0), Timestamp::ZERO);
+        let stopping = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            registry.stop();
+        };
+        let (outcome, ()) = tokio::join!(registry.replicated(Vec::new(), 1, LONG), stopping);
+        assert_eq!(outcome, Err(ReplicationError::Stopped));
+        assert!(registry.state.lock().waits.is_empty());
     }
 }

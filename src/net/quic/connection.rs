@@ -1,12 +1,15 @@
 //! One QUIC connection: its streams, and what its ends and errors mean to us.
 
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use std::time::Instant;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use quinn::rustls::pki_types::CertificateDer;
-use quinn::{ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError};
+use quinn::{ConnectionError, ReadError, RecvStream, SendStream, StoppedError, VarInt, WriteError};
 
 use super::super::framing::{self, Assembler};
 use super::super::tls;
@@ -14,12 +17,17 @@ use super::super::{
     CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError, LinkStats,
 };
 use super::config;
+use super::loss::Losses;
+use super::pushes::Pushes;
+use crate::gossip::Path;
 use crate::id::NodeId;
 
 /// The label that sets our exported secrets apart from those of other uses of TLS (RFC 5705).
 const EXPORTER: &[u8] = b"EXPORTER-basefs-hello";
 /// Up to this length a frame is copied behind its head: cheaper than two pieces.
 const SMALL_FRAME: usize = 2_048;
+/// Pushed frames go before all that waits on streams of priority 0: they are short, and news.
+const PUSH_PRIORITY: i32 = 1;
 /// TLS alert `access_denied`: our verifier met another node than expected, nothing else raises it.
 const OTHER_NODE_ALERT: u8 = 49;
 /// TLS alert `no_application_protocol`: the two ends speak different versions.
@@ -33,6 +41,8 @@ pub struct QuicConnection {
     node: NodeId,
     peer: NodeId,
     binding: [u8; 32],
+    pushes: Arc<Pushes>,
+    losses: Arc<Mutex<Losses>>,
 }
 
 impl QuicConnection {
@@ -42,7 +52,11 @@ impl QuicConnection {
         let peer = tls::node_of(identity.first()?)?;
         let mut binding = [0; 32];
         inner.export_keying_material(&mut binding, EXPORTER, &[]).ok()?;
-        Some(Self { inner, node, peer, binding })
+        let (pushes, losses) = (Arc::new(Pushes::new()), Arc::default());
+        let connection = Self { inner, node, peer, binding, pushes, losses };
+        // Losses are counted from here.
+        let _ = connection.path();
+        Some(connection)
     }
 
     /// Whether nobody has closed it yet.
@@ -79,6 +93,41 @@ impl Connection for QuicConnection {
         self.inner.accept_bi().await.map(frames).map_err(|error| link_error(&error))
     }
 
+    fn send_datagram(&self, datagram: Bytes) {
+        // A datagram may be lost; whoever sends it knows.
+        let _ = self.inner.send_datagram(datagram);
+    }
+
+    async fn receive_datagram(&self) -> Result<Bytes, LinkError> {
+        self.inner.read_datagram().await.map_err(|error| link_error(&error))
+    }
+
+    async fn push(&self, frame: Bytes) -> Result<(), LinkError> {
+        framing::check_push(&frame)?;
+        let mut stream = self.inner.open_uni().await.map_err(|error| link_error(&error))?;
+        // Fails only for a stream that has ended.
+        let _ = stream.set_priority(PUSH_PRIORITY);
+        stream.write_chunk(frame).await.map_err(|error| write_error(&error))?;
+        let _ = stream.finish();
+        match stream.stopped().await {
+            Ok(None) => Ok(()),
+            Ok(Some(code)) => Err(LinkError::Closed(CloseReason::from_code(code.into_inner()))),
+            Err(StoppedError::ConnectionLost(lost)) => Err(link_error(&lost)),
+            Err(error) => Err(LinkError::Failed { what: error.to_string() }),
+        }
+    }
+
+    async fn receive_push(&self) -> Result<Bytes, LinkError> {
+        self.pushes.next(&self.inner).await
+    }
+
+    fn path(&self) -> Path {
+        let path = self.inner.stats().path;
+        let sent = path.sent_packets.saturating_sub(path.sent_plpmtud_probes);
+        let loss_permille = self.losses.lock().permille(Instant::now(), sent, path.lost_packets);
+        Path { rtt: path.rtt, loss_permille }
+    }
+
     fn close(&self, reason: CloseReason) {
         self.inner.close(VarInt::from_u32(reason.code()), &[]);
     }
@@ -93,6 +142,7 @@ impl Connection for QuicConnection {
             sent: stats.udp_tx.bytes,
             received: stats.udp_rx.bytes,
             rtt_micros: u64::try_from(stats.path.rtt.as_micros()).unwrap_or(u64::MAX),
+            packets: stats.path.sent_packets,
             lost: stats.path.lost_packets,
         }
     }
@@ -187,7 +237,7 @@ fn read_error(error: &ReadError) -> LinkError {
     }
 }
 
-fn link_error(error: &ConnectionError) -> LinkError {
+pub(super) fn link_error(error: &ConnectionError) -> LinkError {
     match error {
         ConnectionError::ApplicationClosed(close) => {
             LinkError::Closed(CloseReason::from_code(close.error_code.into_inner()))

@@ -2,6 +2,9 @@
 
 mod config;
 mod connection;
+mod loss;
+mod pushes;
+mod steady;
 
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -79,7 +82,7 @@ impl QuicTransport {
         let identity = Identity::new(node_key).map_err(|error| refused(&error))?;
         let tls = identity.server_config().map_err(|error| refused(&error))?;
         let tls = QuicServerConfig::try_from(tls).map_err(|error| refused(&error))?;
-        let server = config::server(tls, config.congestion);
+        let server = config::server(tls, config.tuning());
 
         let taken = |error: std::io::Error| BindError::Address { what: error.to_string() };
         let socket = UdpSocket::bind(config.listen).map_err(taken)?;
@@ -91,9 +94,10 @@ impl QuicTransport {
 
         let (sender, ready) = mpsc::channel(MAX_READY);
         tokio::spawn(accept_all(endpoint.clone(), identity.node(), sender));
+        let tuning = config.tuning();
         let addresses =
             if config.advertised.is_empty() { reachable(bound) } else { config.advertised };
-        let dialling = config::dialling(config.congestion);
+        let dialling = config::dialling(tuning);
         Ok(Self { endpoint, identity, dialling, addresses, ready: Mutex::new(ready) })
     }
 

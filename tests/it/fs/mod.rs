@@ -1,5 +1,7 @@
 //! The API that applications use, on both stores.
 
+#[cfg(feature = "quic")]
+mod admission;
 mod concurrency;
 #[cfg(feature = "quic")]
 mod conflict;
@@ -18,6 +20,8 @@ mod opening;
 mod races;
 #[cfg(feature = "quic")]
 mod rename;
+#[cfg(feature = "quic")]
+mod replicated;
 #[cfg(feature = "quic")]
 mod revoke;
 #[cfg(feature = "quic")]

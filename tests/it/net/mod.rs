@@ -4,6 +4,9 @@ mod driver;
 mod frames;
 mod hello;
 mod measure;
+mod messages;
+mod paths;
+mod relay;
 mod stranger;
 
 use std::net::SocketAddr;
@@ -61,7 +64,7 @@ fn quic(seed: u8) -> QuicTransport {
 fn quic_with(seed: u8, congestion: Congestion) -> QuicTransport {
     let mut config = QuicConfig::default();
     config.listen = "127.0.0.1:0".parse().unwrap();
-    config.congestion = congestion;
+    config.congestion = Some(congestion);
     QuicTransport::bind(config, &SecretKey::from_seed([seed; 32])).unwrap()
 }
 

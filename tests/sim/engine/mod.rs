@@ -1,11 +1,18 @@
-//! A simulated network: virtual time, packets with delay and loss, connections, whole nodes.
-//!
-//! Everything that happens follows from one seed; a run is replayed by giving the seed again.
-#![allow(dead_code, reason = "each of the programs that include this uses a part of it")]
-#![allow(unreachable_pub, reason = "it is written as the library that it is to them")]
+//! A network of whole nodes in one thread: every run comes back with its seed.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "shared by tests and by an example, each of which uses a part"
+)]
 
+pub mod author;
+pub mod disk;
+pub mod hosts;
+pub mod member;
 pub mod net;
 pub mod packets;
 pub mod queue;
 pub mod quic;
 pub mod rng;
+mod wiring;

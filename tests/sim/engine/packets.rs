@@ -1,290 +1,226 @@
-//! Packets between hosts: how long they take, which are lost, and how much fits an uplink.
-//!
-//! Contents stay with the caller: [`Packets::send`] says when a packet arrives, if it does, and
-//! the caller has that happen.
+//! A network of datagrams: delay, loss, rate, partitions.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::queue::{Micros, SECOND};
-use super::rng::{Purpose, Rng};
+use super::queue::Micros;
+use super::rng::Rng;
 
-/// IPv4 and UDP headers of a packet.
-pub const OVERHEAD: u64 = 28;
-/// The least that waits at an uplink before packets are dropped.
-const MIN_QUEUE: u64 = 65_536;
+/// IPv4 and UDP headers.
+pub const IP_UDP: usize = 28;
 
-/// How long packets are under way, in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Delay {
-    /// All the same time.
-    Fixed(Micros),
-    /// Evenly spread around a mean.
-    Uniform {
-        /// The mean.
-        mean: Micros,
-        /// Up to this part of it less or more.
-        percent: u64,
-    },
-}
-
-/// Which packets are lost.
+/// How packets are lost.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss {
-    /// None.
     None,
-    /// Each with this probability.
+    /// Each by itself.
     Independent(f64),
-    /// As the network emulator of Linux does it: `P_n = c · P_{n-1} + (1 - c) · R`, lost if below
-    /// `p`. That loses less than `p`: 23 % of nominal 30 % with a correlation of 25 %.
+    /// As netem does it: `P_n = c · P_{n−1} + (1 − c) · R`, lost if it is below `p`. That loses
+    /// fewer than `p` below a half, and more above.
     Correlated {
-        /// The nominal probability.
         p: f64,
-        /// The correlation.
         c: f64,
     },
-    /// Gilbert and Elliott's chain of a good and a bad state, one step per packet.
-    Bursts {
-        /// From good to bad.
-        worsens: f64,
-        /// From bad to good.
-        recovers: f64,
-        /// Loss in the good state.
+    /// Good and bad times: the chance to turn bad and good at each packet, and the loss in each.
+    GilbertElliott {
+        to_bad: f64,
+        to_good: f64,
         good: f64,
-        /// Loss in the bad state.
         bad: f64,
     },
 }
 
-/// The way from one host to another.
+/// What the way from one host to another does to a packet.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LinkModel {
-    /// How long packets are under way.
-    pub delay: Delay,
-    /// Which are lost.
+pub struct Way {
+    /// The mean delay, one way.
+    pub delay: Duration,
+    /// The delay is evenly up to this part of it more or less.
+    pub deviation: f64,
     pub loss: Loss,
-    /// The probability that a packet arrives twice.
-    pub duplicate: f64,
-    /// The probability that a packet overtakes all that are under way.
+    /// The part of packets that arrive twice.
+    pub duplicates: f64,
+    /// The part of packets that overtake all that are under way.
     pub reorder: f64,
 }
 
-impl LinkModel {
-    /// A way that loses nothing.
-    pub fn fixed(delay: Micros) -> Self {
-        Self { delay: Delay::Fixed(delay), loss: Loss::None, duplicate: 0.0, reorder: 0.0 }
-    }
-
-    /// The same with loss.
-    pub fn with_loss(self, loss: Loss) -> Self {
-        Self { loss, ..self }
+impl Default for Way {
+    /// 20 ms there and back, and nothing else.
+    fn default() -> Self {
+        let delay = Duration::from_millis(10);
+        Self { delay, deviation: 0.0, loss: Loss::None, duplicates: 0.0, reorder: 0.0 }
     }
 }
 
-/// What went through the network card of a host. Bytes are those of IP packets.
+/// What a host has sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Packets given to the uplink and not dropped there.
-    pub sent: u64,
-    /// Their bytes.
-    pub sent_bytes: u64,
-    /// Packets that came in.
-    pub received: u64,
-    /// Their bytes.
-    pub received_bytes: u64,
-    /// Packets sent that were lost under way: lost over sent is the effective loss.
+    /// IP bytes.
+    pub bytes: u64,
+    pub packets: u64,
+    /// Packets that did not arrive, whatever the reason.
     pub lost: u64,
-    /// Packets that found the queue of the uplink full.
-    pub dropped: u64,
+    /// IP bytes that came in.
+    pub received_bytes: u64,
+    pub received: u64,
 }
 
-/// What the loss of one direction remembers from packet to packet.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Memory {
+    /// The last `P` of correlated loss.
     last: f64,
     is_bad: bool,
 }
 
-/// The uplink of a host.
-#[derive(Clone, Copy, Debug, Default)]
-struct Egress {
-    /// Bits per second; zero for no limit.
-    rate: u64,
-    /// Bytes that may wait.
-    queue: u64,
-    /// When the last packet has left.
-    free_at: Micros,
-}
-
-/// When a packet arrives: never, once or twice.
-pub type Arrivals = [Option<Micros>; 2];
-
-/// The network.
-#[derive(Debug)]
+/// The network. It does not carry packets: it says when they arrive.
 pub struct Packets {
-    rng: Rng,
-    hosts: usize,
-    everywhere: LinkModel,
-    ways: BTreeMap<(usize, usize), LinkModel>,
-    /// By sender, then receiver.
-    memories: Vec<Memory>,
+    way: Way,
+    /// Ways that differ from the usual one.
+    special: BTreeMap<(usize, usize), Way>,
+    /// By sender, then receiver; so is `cut`.
+    memory: Vec<Memory>,
+    /// Bits a second that a host can send, and how many bytes may wait.
+    rate: Option<(u64, usize)>,
+    slow: BTreeMap<usize, (u64, usize)>,
+    free_at: Vec<Micros>,
     cut: Vec<bool>,
-    egress: Vec<Egress>,
-    counters: Vec<Counters>,
+    pub counters: Vec<Counters>,
+    rng: Rng,
 }
 
 impl Packets {
-    /// A network of so many hosts, all at the same distance.
-    pub fn new(hosts: usize, model: LinkModel, seed: u64) -> Self {
+    pub fn new(seed: u64, hosts: usize) -> Self {
         Self {
-            rng: Rng::new(seed, Purpose::Network),
-            hosts,
-            everywhere: model,
-            ways: BTreeMap::new(),
-            memories: vec![Memory::default(); hosts * hosts],
+            way: Way::default(),
+            special: BTreeMap::new(),
+            memory: vec![Memory::default(); hosts * hosts],
+            rate: None,
+            slow: BTreeMap::new(),
+            free_at: vec![0; hosts],
             cut: vec![false; hosts * hosts],
-            egress: vec![Egress::default(); hosts],
             counters: vec![Counters::default(); hosts],
+            rng: Rng::new(seed, 1),
         }
     }
 
-    /// How many hosts there are.
-    pub fn hosts(&self) -> usize {
-        self.hosts
+    /// What all ways are like from now on.
+    pub fn set_way(&mut self, way: Way) {
+        self.way = way;
+        self.special.clear();
     }
 
-    /// Sets the model of all pairs, also of those that have one of their own.
-    pub fn set_all(&mut self, model: LinkModel) {
-        self.everywhere = model;
-        self.ways.clear();
+    /// What one way is like, in one direction.
+    pub fn set_way_between(&mut self, from: usize, to: usize, way: Way) {
+        self.special.insert((from, to), way);
     }
 
-    /// Sets the model of one direction.
-    pub fn set_one(&mut self, from: usize, to: usize, model: LinkModel) {
-        self.ways.insert((from, to), model);
+    /// How many bits a second each host can send; a second's worth may wait, or 64 KiB.
+    pub fn set_rate(&mut self, bits: Option<u64>) {
+        let queue = |bits: u64| usize::try_from(bits / 8).unwrap_or(usize::MAX).max(65_536);
+        self.rate = bits.map(|bits| (bits, queue(bits)));
     }
 
-    /// Sets the rate of a host's uplink, in bits per second, zero for no limit; and how many bytes
-    /// may wait, as much as leaves in a second unless said.
-    pub fn set_rate(&mut self, host: usize, rate: u64, queue: Option<u64>) {
-        let queue = queue.unwrap_or((rate / 8).max(MIN_QUEUE));
-        self.egress[host] = Egress { rate, queue, ..self.egress[host] };
+    /// The same for one host.
+    pub fn set_rate_of(&mut self, host: usize, bits: u64, queue: usize) {
+        self.slow.insert(host, (bits, queue));
     }
 
-    /// Cuts or restores one direction.
-    pub fn set_cut(&mut self, from: usize, to: usize, cut: bool) {
-        self.cut[from * self.hosts + to] = cut;
+    fn way(&self, from: usize, to: usize) -> usize {
+        from * self.counters.len() + to
     }
 
-    /// Nothing passes between one group and all others, in either direction.
-    pub fn partition(&mut self, group: &[usize]) {
-        for a in 0..self.hosts {
-            for b in 0..self.hosts {
-                if group.contains(&a) != group.contains(&b) {
-                    self.set_cut(a, b, true);
-                }
+    /// Nothing gets from one host to another any more.
+    pub fn cut(&mut self, from: usize, to: usize) {
+        let way = self.way(from, to);
+        self.cut[way] = true;
+    }
+
+    /// Nothing gets from one side to the other, or back.
+    pub fn partition(&mut self, sides: impl Fn(usize) -> bool) {
+        for from in 0..self.counters.len() {
+            for to in (0..self.counters.len()).filter(|to| sides(from) != sides(*to)) {
+                self.cut(from, to);
             }
         }
     }
 
-    /// A host hears and reaches nobody.
+    /// A host reaches and hears nobody.
     pub fn isolate(&mut self, host: usize) {
-        self.partition(&[host]);
+        self.partition(|other| other == host);
     }
 
-    /// All directions are open.
+    /// Undoes all cuts.
     pub fn heal(&mut self) {
         self.cut.fill(false);
     }
 
-    /// What went through a host's card.
-    pub fn counters(&self, host: usize) -> Counters {
-        self.counters[host]
+    /// Counts a packet that came in, of so many bytes, IP headers included.
+    pub fn arrived(&mut self, host: usize, bytes: usize) {
+        self.counters[host].received += 1;
+        self.counters[host].received_bytes += bytes as u64;
     }
 
-    /// The sum over all hosts.
-    pub fn total(&self) -> Counters {
-        let mut sum = Counters::default();
-        for one in &self.counters {
-            sum.sent += one.sent;
-            sum.sent_bytes += one.sent_bytes;
-            sum.received += one.received;
-            sum.received_bytes += one.received_bytes;
-            sum.lost += one.lost;
-            sum.dropped += one.dropped;
-        }
-        sum
+    /// The part of packets that were lost so far.
+    pub fn effective_loss(&self) -> f64 {
+        let (lost, sent) = self
+            .counters
+            .iter()
+            .fold((0, 0), |(lost, sent), one| (lost + one.lost, sent + one.packets));
+        lost as f64 / (sent.max(1)) as f64
     }
 
-    /// How long a packet sent now waits before it has left.
-    pub fn backlog(&self, host: usize, now: Micros) -> Micros {
-        self.egress[host].free_at.saturating_sub(now)
-    }
-
-    /// Sends a packet of so many bytes, without the headers of IP and UDP: says when it arrives.
-    pub fn send(&mut self, now: Micros, from: usize, to: usize, bytes: u64) -> Arrivals {
-        let bytes = bytes + OVERHEAD;
-        let Some(left) = self.leave(now, from, bytes) else {
-            self.counters[from].dropped += 1;
-            return [None; 2];
-        };
-        self.counters[from].sent += 1;
-        self.counters[from].sent_bytes += bytes;
-        let way = from * self.hosts + to;
-        let model = *self.ways.get(&(from, to)).unwrap_or(&self.everywhere);
-        if self.cut[way] || is_lost(&model.loss, &mut self.memories[way], &mut self.rng) {
-            self.counters[from].lost += 1;
-            return [None; 2];
-        }
-        let overtakes = self.rng.chance(model.reorder);
-        let first = if overtakes { left } else { left + self.delay(model.delay) };
-        let twice = self.rng.chance(model.duplicate);
-        let second = twice.then(|| left + self.delay(model.delay));
-        [Some(first), second]
-    }
-
-    /// Counts a packet that arrived.
-    pub fn arrived(&mut self, to: usize, bytes: u64) {
-        self.counters[to].received += 1;
-        self.counters[to].received_bytes += bytes + OVERHEAD;
-    }
-
-    /// When a packet has left its host, unless there is no room for it.
-    fn leave(&mut self, now: Micros, from: usize, bytes: u64) -> Option<Micros> {
-        let egress = &mut self.egress[from];
-        if egress.rate == 0 {
-            return Some(now);
-        }
-        let start = egress.free_at.max(now);
-        let waiting = (start - now).saturating_mul(egress.rate) / (8 * SECOND);
-        if waiting + bytes > egress.queue {
-            return None;
-        }
-        egress.free_at = start + (bytes * 8 * SECOND).div_ceil(egress.rate);
-        Some(egress.free_at)
-    }
-
-    fn delay(&mut self, delay: Delay) -> Micros {
-        match delay {
-            Delay::Fixed(delay) => delay,
-            Delay::Uniform { mean, percent } => {
-                let spread = mean * percent / 100;
-                mean - spread + self.rng.below(2 * spread + 1)
+    /// A host sends a packet of so many bytes, IP headers included; gives when it arrives, perhaps
+    /// twice, perhaps never.
+    pub fn send(
+        &mut self,
+        now: Micros,
+        from: usize,
+        to: usize,
+        bytes: usize,
+    ) -> [Option<Micros>; 2] {
+        let counter = &mut self.counters[from];
+        counter.bytes += bytes as u64;
+        counter.packets += 1;
+        let mut leaves = now;
+        if let Some((bits, queue)) = self.slow.get(&from).copied().or(self.rate) {
+            let free_at = &mut self.free_at[from];
+            let waiting = free_at.saturating_sub(now) * bits / 8_000_000;
+            if waiting > queue as u64 {
+                counter.lost += 1;
+                return [None, None];
             }
+            *free_at = now.max(*free_at) + bytes as u64 * 8_000_000 / bits;
+            leaves = *free_at;
         }
+        let index = self.way(from, to);
+        let special = if self.special.is_empty() { None } else { self.special.get(&(from, to)) };
+        let way = special.copied().unwrap_or(self.way);
+        if self.cut[index] || is_lost(way.loss, &mut self.memory[index], &mut self.rng) {
+            self.counters[from].lost += 1;
+            return [None, None];
+        }
+        let mut arrival = || {
+            let part = 1.0 + way.deviation * (2.0 * self.rng.unit() - 1.0);
+            leaves + (way.delay.as_micros() as f64 * part) as u64
+        };
+        let first = arrival();
+        let first = if self.rng.chance(way.reorder) { leaves } else { first };
+        let twice = way.duplicates > 0.0 && self.rng.unit() < way.duplicates;
+        [Some(first), twice.then_some(first + 1_000)]
     }
 }
 
-fn is_lost(loss: &Loss, memory: &mut Memory, rng: &mut Rng) -> bool {
-    match *loss {
+fn is_lost(loss: Loss, memory: &mut Memory, rng: &mut Rng) -> bool {
+    match loss {
         Loss::None => false,
         Loss::Independent(p) => rng.chance(p),
         Loss::Correlated { p, c } => {
             memory.last = c * memory.last + (1.0 - c) * rng.unit();
             memory.last < p
         }
-        Loss::Bursts { worsens, recovers, good, bad } => {
-            let changes = if memory.is_bad { recovers } else { worsens };
-            memory.is_bad ^= rng.chance(changes);
+        Loss::GilbertElliott { to_bad, to_good, good, bad } => {
+            let turn = if memory.is_bad { to_good } else { to_bad };
+            memory.is_bad ^= rng.chance(turn);
             rng.chance(if memory.is_bad { bad } else { good })
         }
     }
@@ -295,9 +231,10 @@ mod tests {
     use super::*;
 
     fn measured(loss: Loss) -> f64 {
-        let mut packets = Packets::new(2, LinkModel::fixed(10).with_loss(loss), 1);
+        let mut packets = Packets::new(1, 2);
+        packets.set_way(Way { loss, ..Way::default() });
         (0..20_000).for_each(|now| _ = packets.send(now, 0, 1, 100));
-        packets.counters(0).lost as f64 / packets.counters(0).sent as f64
+        packets.effective_loss()
     }
 
     #[test]
@@ -305,30 +242,29 @@ mod tests {
         assert!((measured(Loss::Independent(0.3)) - 0.3).abs() < 0.02);
         let correlated = measured(Loss::Correlated { p: 0.3, c: 0.25 });
         assert!((correlated - 0.23).abs() < 0.02, "{correlated}");
-        let bursts = Loss::Bursts { worsens: 0.01, recovers: 0.09, good: 0.0, bad: 0.5 };
+        let bursts = Loss::GilbertElliott { to_bad: 0.01, to_good: 0.09, good: 0.0, bad: 0.5 };
         assert!((measured(bursts) - 0.05).abs() < 0.02);
     }
 
     #[test]
     fn an_uplink_has_a_rate_and_a_queue() {
-        let mut packets = Packets::new(2, LinkModel::fixed(1_000), 1);
-        packets.set_rate(0, 1_000_000, Some(3_000));
-        // 972 bytes and headers are 8,000 bits: 8 ms at this rate.
-        let times: Vec<_> = (0..4).map(|_| packets.send(0, 0, 1, 972)[0]).collect();
-        assert_eq!(times, [Some(9_000), Some(17_000), Some(25_000), None]);
-        assert_eq!(packets.counters(0).dropped, 1);
-        assert_eq!(packets.backlog(0, 4_000), 20_000);
+        let mut packets = Packets::new(1, 2);
+        packets.set_rate_of(0, 1_000_000, 2_000);
+        // 1,000 bytes take 8 ms at this rate; and then 10 ms to arrive.
+        let times: Vec<_> = (0..5).map(|_| packets.send(0, 0, 1, 1_000)[0]).collect();
+        assert_eq!(times, [Some(18_000), Some(26_000), Some(34_000), None, None]);
+        assert_eq!(packets.counters[0].lost, 2);
     }
 
     #[test]
-    fn partitions_have_directions() {
-        let mut packets = Packets::new(3, LinkModel::fixed(1), 1);
-        packets.set_cut(0, 1, true);
+    fn cuts_have_directions() {
+        let mut packets = Packets::new(1, 3);
+        packets.cut(0, 1);
         assert_eq!(packets.send(0, 0, 1, 1)[0], None);
-        assert_eq!(packets.send(0, 1, 0, 1)[0], Some(1));
+        assert_eq!(packets.send(0, 1, 0, 1)[0], Some(10_000));
         packets.heal();
         packets.isolate(2);
-        assert_eq!(packets.send(0, 0, 1, 1)[0], Some(1));
+        assert_eq!(packets.send(0, 0, 1, 1)[0], Some(10_000));
         assert_eq!([packets.send(0, 2, 1, 1)[0], packets.send(0, 0, 2, 1)[0]], [None; 2]);
     }
 }

@@ -13,12 +13,6 @@ pub const SECOND: Micros = 1_000_000;
 /// One millisecond.
 pub const MILLI: Micros = 1_000;
 
-/// What the running hash takes from an event.
-pub trait Fingerprint {
-    /// Differs between events that differ.
-    fn fingerprint(&self) -> u64;
-}
-
 /// Events that wait for their time. What was done so far is summed up in a hash: two runs of one
 /// seed that differ anywhere differ in it.
 #[derive(Debug)]
@@ -34,9 +28,8 @@ pub struct Queue<E> {
     hash: u64,
 }
 
-impl<E: Fingerprint> Queue<E> {
-    /// Nothing is going to happen yet.
-    pub fn new() -> Self {
+impl<E> Default for Queue<E> {
+    fn default() -> Self {
         Self {
             heap: BinaryHeap::new(),
             events: Vec::new(),
@@ -47,14 +40,16 @@ impl<E: Fingerprint> Queue<E> {
             hash: 0,
         }
     }
+}
 
+impl<E> Queue<E> {
     /// The time.
     pub fn now(&self) -> Micros {
         self.now
     }
 
     /// How many events have happened.
-    pub fn done(&self) -> u64 {
+    pub fn events(&self) -> u64 {
         self.done
     }
 
@@ -63,13 +58,14 @@ impl<E: Fingerprint> Queue<E> {
         self.heap.len()
     }
 
-    /// The hash over all that has happened.
+    /// A hash over the times of all that has happened and over what was noted: equal runs have equal
+    /// ones.
     pub fn hash(&self) -> u64 {
         self.hash
     }
 
     /// Has something happen, now if its time is past.
-    pub fn at(&mut self, time: Micros, event: E) {
+    pub fn push(&mut self, time: Micros, event: E) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.events.push(None);
             u32::try_from(self.events.len() - 1).expect("fewer than 2^32 events wait")
@@ -79,41 +75,28 @@ impl<E: Fingerprint> Queue<E> {
         self.next += 1;
     }
 
-    /// Has something happen after a while.
-    pub fn after(&mut self, wait: Micros, event: E) {
-        self.at(self.now.saturating_add(wait), event);
-    }
-
     /// When something happens next.
     pub fn next_time(&self) -> Option<Micros> {
         self.heap.peek().map(|Reverse((time, ..))| *time)
     }
 
-    /// The next event that is not later than this; the time becomes its time.
-    pub fn pop(&mut self, until: Micros) -> Option<E> {
-        let Reverse((time, ..)) = self.heap.peek()?;
-        if *time > until {
+    /// The next event that is not later than this, and the time becomes its time; without one it
+    /// becomes this.
+    pub fn pop_until(&mut self, end: Micros) -> Option<E> {
+        if self.next_time().is_none_or(|next| next > end) {
+            self.now = self.now.max(end);
             return None;
         }
         let Reverse((time, number, slot)) = self.heap.pop()?;
-        let event = self.events[slot as usize].take()?;
+        let event = self.events[slot as usize].take();
         self.free.push(slot);
         self.now = time;
         self.done += 1;
-        self.note(mix(time ^ number.rotate_left(40)) ^ event.fingerprint());
-        Some(event)
+        self.note(time ^ number.rotate_left(40));
+        event
     }
 
-    /// Lets time pass in which nothing happens.
-    pub fn advance(&mut self, until: Micros) {
-        debug_assert!(
-            self.next_time().is_none_or(|next| next >= until),
-            "something happens before"
-        );
-        self.now = self.now.max(until);
-    }
-
-    /// Adds something to the running hash.
+    /// Makes a detail part of the hash.
     pub fn note(&mut self, value: u64) {
         self.hash = mix(self.hash.rotate_left(1) ^ value);
     }
@@ -123,34 +106,30 @@ impl<E: Fingerprint> Queue<E> {
 mod tests {
     use super::*;
 
-    impl Fingerprint for u64 {
-        fn fingerprint(&self) -> u64 {
-            *self
-        }
-    }
-
     #[test]
     fn in_the_order_of_times_then_of_making() {
-        let mut queue = Queue::new();
+        let mut queue = Queue::default();
         for (time, event) in [(5, 0), (3, 1), (5, 2), (3, 3), (9, 4)] {
-            queue.at(time, event);
+            queue.push(time, event);
         }
         let mut order = Vec::new();
-        while let Some(event) = queue.pop(8) {
+        while let Some(event) = queue.pop_until(8) {
             order.push((queue.now(), event));
         }
         assert_eq!(order, [(3, 1), (3, 3), (5, 0), (5, 2)]);
-        queue.at(1, 5);
-        assert_eq!((queue.pop(8), queue.now()), (Some(5), 5), "the past is now");
+        queue.push(1, 5);
+        assert_eq!((queue.pop_until(8), queue.now()), (Some(5), 8), "the past is now");
         assert_eq!(queue.len(), 1);
     }
 
     #[test]
     fn the_hash_tells_runs_apart() {
         let run = |events: &[(u64, u64)]| {
-            let mut queue = Queue::new();
-            events.iter().for_each(|(time, event)| queue.at(*time, *event));
-            while queue.pop(u64::MAX).is_some() {}
+            let mut queue = Queue::default();
+            events.iter().for_each(|(time, event)| queue.push(*time, *event));
+            while let Some(event) = queue.pop_until(1_000) {
+                queue.note(event);
+            }
             queue.hash()
         };
         assert_eq!(run(&[(1, 1), (2, 2)]), run(&[(1, 1), (2, 2)]));

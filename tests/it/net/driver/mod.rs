@@ -1,5 +1,6 @@
 //! Whole nodes over both networks.
 
+mod faults;
 mod host;
 mod measure;
 

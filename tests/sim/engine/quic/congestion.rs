@@ -5,12 +5,12 @@ use super::PACKET;
 
 /// Which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Congestion {
+pub enum Control {
     /// By measured rate and round trip; losses mean nothing.
     #[default]
     Bbr,
     /// This many bytes.
-    Fixed(u64),
+    Fixed(usize),
     /// Growing until packets are lost.
     Cubic,
 }
@@ -49,11 +49,11 @@ pub enum Controller {
 }
 
 impl Controller {
-    pub fn new(congestion: Congestion) -> Self {
-        match congestion {
-            Congestion::Bbr => Self::Bbr(Bbr::default()),
-            Congestion::Fixed(window) => Self::Fixed(window),
-            Congestion::Cubic => Self::Cubic(Cubic::default()),
+    pub fn new(control: Control) -> Self {
+        match control {
+            Control::Bbr => Self::Bbr(Bbr::default()),
+            Control::Fixed(window) => Self::Fixed(window as u64),
+            Control::Cubic => Self::Cubic(Cubic::default()),
         }
     }
 
@@ -93,8 +93,9 @@ impl Controller {
 
 /// Rounds over which the greatest rate counts.
 const ROUNDS: usize = 10;
-/// Growth of startup: 2/ln 2, which doubles the rate with every round.
-const STARTUP_GAIN: f64 = 2.885;
+/// Growth of startup: doubles the rate with every round, with what the delay of acknowledgements
+/// costs.
+const STARTUP_GAIN: f64 = 2.5;
 /// Pace relative to the measured rate, one round each: tries for more, gives way, then cruises.
 const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
 

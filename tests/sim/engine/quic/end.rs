@@ -10,7 +10,7 @@ use super::super::queue::{MILLI, Micros, SECOND};
 use super::congestion::{Controller, Sample};
 use super::recovery::{Ack, Flight, LossCount, Received, Rtt, Sent};
 use super::streams::{CHUNK_HEAD, Chunk, ReceiveStreams, SendStreams};
-use super::{Congestion, HEADER, PACKET, SEND_BUFFER};
+use super::{Control, HEADER, PACKET, SEND_BUFFER};
 
 /// Type and length of a datagram's frame.
 const DATAGRAM_HEAD: u64 = 3;
@@ -18,6 +18,8 @@ const DATAGRAM_HEAD: u64 = 3;
 const MAX_DATAGRAMS: usize = 64;
 /// The least room that a piece of a stream is worth.
 const MIN_ROOM: u64 = CHUNK_HEAD + 16;
+/// A change of the loss, in thousandths, that is worth telling.
+const LOSS_NEWS: u16 = 20;
 /// How far packets may run ahead of the pace: what a timer of a real system can do.
 const PACE_AHEAD: Micros = MILLI;
 
@@ -72,10 +74,10 @@ pub struct End {
 }
 
 impl End {
-    pub fn new(now: Micros, rtt: Rtt, congestion: Congestion, idle_timeout: Micros) -> Self {
+    pub fn new(now: Micros, rtt: Rtt, control: Control, idle_timeout: Micros) -> Self {
         Self {
             rtt,
-            controller: Controller::new(congestion),
+            controller: Controller::new(control),
             flight: Flight::default(),
             received: Received::default(),
             sends: SendStreams::default(),
@@ -286,9 +288,14 @@ impl End {
         if self.reported.is_some_and(|(at, _)| at + SECOND > now) {
             return None;
         }
-        let rtt = Duration::from_micros(self.rtt.srtt);
-        let path = Path { rtt, loss_permille: self.losses.permille().unwrap_or(0) };
-        let is_news = self.reported.is_none_or(|(_, before)| before != path);
+        let before = self.reported.map(|(_, path)| path);
+        let known = before.map_or(0, |path| path.loss_permille);
+        let loss_permille = self.losses.permille().unwrap_or(known);
+        let path = Path { rtt: Duration::from_micros(self.rtt.srtt), loss_permille };
+        let is_news = before.is_none_or(|before| {
+            before.rtt.abs_diff(path.rtt) > before.rtt / 8
+                || known.abs_diff(loss_permille) >= LOSS_NEWS
+        });
         is_news.then(|| {
             self.reported = Some((now, path));
             path

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use super::queue::{Micros, SECOND};
 use super::rng::mix;
-pub use congestion::Congestion;
+pub use congestion::Control;
 use end::{App, Brought, End};
 use shake::{Progress, Shake, Step};
 use streams::SendStreams;
@@ -137,7 +137,7 @@ enum Side {
 
 #[derive(Debug)]
 struct Connection {
-    hosts: [usize; 2],
+    since: Micros,
     sides: [Side; 2],
     /// When a timer of a side fires, if one is set.
     timers: [Option<Micros>; 2],
@@ -149,10 +149,12 @@ struct Connection {
 /// All connections of a network.
 #[derive(Debug)]
 pub struct Quic {
-    congestion: Congestion,
+    control: Control,
     idle_timeout: Micros,
     /// A connection that is gone leaves its place: its number is never used again.
     connections: Vec<Option<Box<Connection>>>,
+    /// The hosts of each, also of those that are gone.
+    hosts: Vec<[usize; 2]>,
     is_up: Vec<bool>,
     touched: VecDeque<EndId>,
     /// Packets to be sent.
@@ -164,11 +166,12 @@ pub struct Quic {
 
 impl Quic {
     /// No connections.
-    pub fn new(hosts: usize, congestion: Congestion) -> Self {
+    pub fn new(hosts: usize, control: Control) -> Self {
         Self {
-            congestion,
+            control,
             idle_timeout: 120 * SECOND,
             connections: Vec::new(),
+            hosts: Vec::new(),
             is_up: vec![true; hosts],
             touched: VecDeque::new(),
             transmits: VecDeque::new(),
@@ -178,8 +181,8 @@ impl Quic {
     }
 
     /// How connections made from now on adapt.
-    pub fn set_congestion(&mut self, congestion: Congestion) {
-        self.congestion = congestion;
+    pub fn set_control(&mut self, control: Control) {
+        self.control = control;
     }
 
     /// How much silence ends a connection made from now on.
@@ -192,18 +195,44 @@ impl Quic {
         self.happenings.pop_front()
     }
 
-    /// The host of an end.
+    /// The host of an end, also of one that is gone.
     pub fn host(&self, end: EndId) -> Option<usize> {
         let (at, side) = end.index();
-        Some(self.connections.get(at)?.as_ref()?.hosts[side])
+        Some(self.hosts.get(at)?[side])
+    }
+
+    /// The host at the other end.
+    pub fn peer(&self, end: EndId) -> Option<usize> {
+        self.host(end.other())
+    }
+
+    /// The end of a connection that is at a host.
+    pub fn end_at(&self, connection: u64, host: usize) -> Option<EndId> {
+        let connection = u32::try_from(connection).ok()?;
+        let ends = [0, 1].map(|side| EndId { connection, side });
+        ends.into_iter().find(|end| self.host(*end) == Some(host))
+    }
+
+    /// When a connection was dialled.
+    pub fn since(&self, end: EndId) -> Option<Micros> {
+        Some(self.connections.get(end.index().0)?.as_ref()?.since)
+    }
+
+    /// How many connections stand, as far as both ends know.
+    pub fn standing(&self) -> usize {
+        let stands = |connection: &&Box<Connection>| {
+            connection.sides.iter().all(|side| matches!(side, Side::Open(_)))
+        };
+        self.connections.iter().flatten().filter(stands).count()
     }
 
     /// Begins a connection; gives the dialling end.
     pub fn dial(&mut self, now: Micros, from: usize, to: usize) -> EndId {
         let connection = u32::try_from(self.connections.len()).expect("fewer than 2^32");
         let end = EndId { connection, side: 0 };
+        self.hosts.push([from, to]);
         self.connections.push(Some(Box::new(Connection {
-            hosts: [from, to],
+            since: now,
             sides: [Side::Shaking(Shake::new(now, true)), Side::Absent],
             timers: [None; 2],
             early: Vec::new(),
@@ -329,12 +358,9 @@ impl Quic {
     }
 
     fn transmit(&mut self, from: EndId, bytes: u64, kind: Kind) {
-        if let Some(connection) = self.connection(from) {
-            let side = from.index().1;
-            let (from_host, to) = (connection.hosts[side], connection.hosts[1 - side]);
-            let packet = Packet { from: from_host, to, bytes, end: from.other(), kind };
-            self.transmits.push_back(packet);
-        }
+        let (at, side) = from.index();
+        let (host, to) = (self.hosts[at][side], self.hosts[at][1 - side]);
+        self.transmits.push_back(Packet { from: host, to, bytes, end: from.other(), kind });
     }
 
     fn send_flight(&mut self, now: Micros, end: EndId) {
@@ -425,10 +451,10 @@ impl Quic {
     }
 
     fn establish(&mut self, now: Micros, end: EndId, answers: Micros) {
-        let (congestion, idle_timeout) = (self.congestion, self.idle_timeout);
+        let (control, idle_timeout) = (self.control, self.idle_timeout);
         let Some(side) = self.side(end) else { return };
         let Side::Shaking(shake) = side else { return };
-        let mut open = Box::new(End::new(now, shake.rtt, congestion, idle_timeout));
+        let mut open = Box::new(End::new(now, shake.rtt, control, idle_timeout));
         open.sends.allow(STREAM_WINDOW);
         *side = Side::Open(open);
         if end.side == 1 {

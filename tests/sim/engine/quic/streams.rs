@@ -8,6 +8,8 @@ use super::ranges::Ranges;
 
 /// The stream that lasts has this number; those of one frame count from 1.
 pub const ORDERED: u64 = 0;
+/// Streams of one frame that may be open at a time.
+const MAX_PUSHES: usize = 64;
 /// Length in front of a frame.
 const FRAME_LENGTH: u64 = 4;
 /// Type, stream, offset and length of a piece of a stream.
@@ -61,6 +63,8 @@ pub struct SendStreams {
     /// The bytes of pushes that did not arrive in whole.
     bodies: BTreeMap<u64, Bytes>,
     next_push: u64,
+    /// Pushes that wait until the other end lets more streams be open.
+    waiting: VecDeque<(u64, Bytes)>,
     /// Who sends next, in turn.
     turn: VecDeque<u64>,
     /// How far the other end lets the ordered stream go.
@@ -82,6 +86,9 @@ impl SendStreams {
 
     /// Opens a stream for one frame; `token` comes back when it is acknowledged.
     pub fn push(&mut self, token: u64, frame: Bytes) {
+        if self.pushes.len() >= MAX_PUSHES {
+            return self.waiting.push_back((token, frame));
+        }
         self.next_push += 1;
         let written = frame.len() as u64 + FRAME_LENGTH;
         self.pushes.insert(self.next_push, (Sending { written, ..Sending::default() }, token));
@@ -146,7 +153,11 @@ impl SendStreams {
         if chunk.stream == ORDERED || sending.acked.prefix() < sending.written {
             return None;
         }
-        self.pushes.remove(&chunk.stream).map(|(_, token)| token)
+        let ended = self.pushes.remove(&chunk.stream).map(|(_, token)| token);
+        if let Some((token, frame)) = self.waiting.pop_front() {
+            self.push(token, frame);
+        }
+        ended
     }
 
     /// A piece is to be sent again, except what of it is known to have arrived.
@@ -160,7 +171,8 @@ impl SendStreams {
 
     /// The tokens of pushes that were not acknowledged in whole.
     pub fn open_pushes(&self) -> impl Iterator<Item = u64> + '_ {
-        self.pushes.values().map(|(_, token)| *token)
+        let waiting = self.waiting.iter().map(|(token, _)| *token);
+        self.pushes.values().map(|(_, token)| *token).chain(waiting)
     }
 }
 

@@ -1,0 +1,6 @@
+//! Who is there: found out, kept track of, and not got wrong.
+
+mod detection;
+mod joining;
+mod overlay;
+mod world;
