@@ -27,16 +27,14 @@ impl<T: Transport, H: Host> Core<T, H> {
         if self.registry.is_connected(peer) {
             return;
         }
-        let has_room = {
-            let mut dialing = self.dialing.lock();
-            let has_room = dialing.len() < MAX_DIALS;
-            if has_room && !dialing.insert(peer) {
-                return;
-            }
-            has_room
-        };
+        let mut dialing = self.dialing.lock();
+        // The node knows better addresses by now, or hopes for another answer.
+        if let Some(superseded) = dialing.remove(&peer) {
+            superseded.abort();
+        }
+        let has_room = dialing.len() < MAX_DIALS;
         let core = self.clone();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             if has_room {
                 tokio::select! {
                     () = core.dial_if_welcome(peer, &addresses) => {}
@@ -49,6 +47,9 @@ impl<T: Transport, H: Host> Core<T, H> {
                 core.input(Input::DialFailed { peer });
             }
         });
+        if has_room {
+            dialing.insert(peer, task.abort_handle());
+        }
     }
 
     async fn dial_if_welcome(self: &Arc<Self>, peer: NodeId, addresses: &[SocketAddr]) {
@@ -57,6 +58,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         }
         if let Err(error) = self.dial_once(peer, addresses).await {
             tracing::debug!(peer = %format_args!("{peer:.16}"), %error, "dialling failed");
+            self.registry.dial_failed_again(peer, error);
         }
     }
 
