@@ -2,5 +2,6 @@
 
 mod baseline;
 mod engine;
+mod faults;
 mod quic;
 mod spread;
