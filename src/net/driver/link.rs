@@ -4,8 +4,10 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
@@ -15,6 +17,7 @@ use super::Host;
 use super::beside::Live;
 use super::core::{Core, drain};
 use super::registry::{LinkEntry, Signals};
+use crate::id::NodeId;
 use crate::net::hello::{Established, welcome};
 use crate::net::{
     CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError, Transport,
@@ -112,6 +115,22 @@ impl<T: Transport, H: Host> Core<T, H> {
         while changes.changed().await.is_ok() {
             let admission = changes.borrow_and_update().clone();
             self.registry.review(&admission);
+            self.dial_again();
+        }
+    }
+
+    /// Who refused, or was not to be dialled, may let this node in now, with another secret.
+    fn dial_again(self: &Arc<Self>) {
+        let mut others: Vec<(NodeId, Vec<SocketAddr>)> = self.host.with_node(|node| {
+            let alone = node.members().filter(|member| member.link.is_none());
+            alone.map(|member| (member.node, member.addresses.clone())).collect()
+        });
+        let added = self.registry.to_dial().into_iter();
+        others.extend(added.map(|peer| (peer, self.registry.addresses(peer))));
+        for (peer, addresses) in others {
+            if !self.registry.is_connected(peer) {
+                self.input(Input::AddPeer { peer, addresses });
+            }
         }
     }
 

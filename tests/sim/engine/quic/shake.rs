@@ -1,153 +1,127 @@
-//! The handshake: its packets, round trips and repetitions.
+//! How a connection begins: the handshake of TLS, then a question and an answer of this protocol.
 
-use super::super::queue::Micros;
+use super::super::queue::{MILLI, Micros, SECOND};
+use super::recovery::Rtt;
 
-/// The first repetition while no round trip is known: three times quinn's `initial_rtt` as basefs
-/// sets it.
-const FIRST_PTO: Micros = 300_000;
-
-/// A packet of a handshake.
+/// What a packet of the beginning carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Dialler: hello, TLS.
+    /// The client's first.
     Initial,
-    /// The answer, part 0 and 1; without the keys in part 0 nothing can be made of part 1.
-    Flight(u8),
-    /// Dialler: part 0 of the answer is here.
+    /// The server's answer takes two packets.
+    Answer(u8),
+    /// Part of the server's answer is here.
     Ack,
-    /// Dialler: the end of TLS, and the hello of basefs.
+    /// The client's certificate and the end of its handshake.
     Finished,
-    /// The answer to the hello.
+    /// Who the client is in this protocol, and for which hierarchy.
+    Hello,
+    /// The same of the server.
     Welcome,
 }
 
 impl Step {
-    /// Bytes of UDP payload. Whatever a dialler says before it has keys is padded.
-    pub fn size(self) -> usize {
+    /// Bytes of its packet.
+    pub fn bytes(self) -> u64 {
         match self {
-            Step::Initial | Step::Ack | Step::Flight(0) => 1_200,
-            Step::Flight(_) => 700,
-            Step::Finished => 720,
-            Step::Welcome => 150,
+            Step::Initial | Step::Answer(0) => 1_200,
+            Step::Answer(_) => 700,
+            Step::Finished => 600,
+            Step::Ack => 40,
+            Step::Hello | Step::Welcome => 100,
         }
     }
 }
 
-/// A packet under way: when it was sent, and when the packet was that it answers.
-#[derive(Clone, Copy, Debug)]
-pub struct Shaking {
-    pub step: Step,
-    sent: Micros,
-    answers: Micros,
-}
+/// The wait for an answer while no round trip is known.
+const FIRST_WAIT: Micros = 300 * MILLI;
+/// When it is given up.
+const PATIENCE: Micros = 60 * SECOND;
 
-/// How far one side is.
+/// One end on its way to a connection.
 #[derive(Debug)]
 pub struct Shake {
-    is_dialler: bool,
-    /// Which parts of the answer are known to have arrived.
-    flight: [bool; 2],
-    /// Whether this side's last flight is on the way: the dialler's Finished, the other's answer.
-    pub is_answering: bool,
-    /// The first round trip, once it is known.
-    pub rtt: Option<Micros>,
-    /// When the packet was sent that came in last.
-    heard: Micros,
-    /// When this side's present flight was sent last.
-    sent: Option<Micros>,
-    pub due: Option<Micros>,
-    repeats: u32,
+    is_client: bool,
+    is_finishing: bool,
+    started: Micros,
+    /// Which of the two packets of the other side's flight are here.
+    got: u8,
+    pub rtt: Rtt,
+    /// When the last packet was sent that came in: what is sent now answers it.
+    pub answers: Micros,
+    wait: Micros,
+    pub due: Micros,
 }
 
 impl Shake {
-    pub fn new(is_dialler: bool, now: Micros) -> Self {
+    pub fn new(now: Micros, is_client: bool) -> Self {
         Self {
-            is_dialler,
-            flight: [false; 2],
-            is_answering: false,
-            rtt: None,
-            heard: now,
-            sent: None,
-            due: is_dialler.then_some(now),
-            repeats: 0,
+            is_client,
+            is_finishing: false,
+            started: now,
+            got: 0,
+            rtt: Rtt::default(),
+            answers: now,
+            wait: FIRST_WAIT,
+            due: now + FIRST_WAIT,
         }
     }
 
-    fn pto(&self) -> Micros {
-        self.rtt.map_or(FIRST_PTO, |rtt| 3 * rtt.max(1_000)) << self.repeats.min(8)
-    }
-
-    fn packet(&self, now: Micros, step: Step) -> Shaking {
-        Shaking { step, sent: now, answers: self.heard }
-    }
-
-    /// What this side has to say, all of it that may be lost.
-    fn flight(&self, now: Micros) -> Vec<Shaking> {
-        let steps: &[Step] = match (self.is_dialler, self.is_answering) {
+    /// What is sent now, and again until it is answered.
+    pub fn flight(&self) -> &'static [Step] {
+        match (self.is_client, self.is_finishing) {
             (true, false) => &[Step::Initial],
-            (true, true) => &[Step::Finished],
-            (false, _) if self.flight[0] => &[Step::Flight(1)],
-            (false, _) => &[Step::Flight(0), Step::Flight(1)],
-        };
-        steps.iter().map(|step| self.packet(now, *step)).collect()
-    }
-
-    /// Takes a packet; gives what to answer, and whether the connection stands at this side.
-    pub fn take(&mut self, now: Micros, packet: Shaking) -> (Vec<Shaking>, bool) {
-        let answers = now - packet.answers;
-        match (self.is_dialler, packet.step) {
-            (false, Step::Initial) if !self.is_answering => {
-                self.heard = packet.sent;
-                (self.answer(now), false)
-            }
-            (false, Step::Ack) => {
-                self.flight[0] = true;
-                self.rtt.get_or_insert(answers);
-                self.due = self.sent.map(|sent| (sent + self.pto()).max(now));
-                (Vec::new(), false)
-            }
-            (false, Step::Finished) if self.is_answering => {
-                self.rtt.get_or_insert(answers);
-                self.heard = packet.sent;
-                (vec![self.packet(now, Step::Welcome)], true)
-            }
-            (true, Step::Flight(part)) if !self.is_answering => {
-                if part == 1 && !self.flight[0] {
-                    return (Vec::new(), false);
-                }
-                self.rtt.get_or_insert(answers);
-                self.heard = packet.sent;
-                self.flight[usize::from(part)] = true;
-                self.repeats = 0;
-                if self.flight == [true; 2] {
-                    return (self.answer(now), false);
-                }
-                // The server has all of Initial: only it has something to repeat.
-                self.due = Some(now + self.pto());
-                (vec![self.packet(now, Step::Ack)], false)
-            }
-            (true, Step::Welcome) if self.is_answering => (Vec::new(), true),
-            _ => (Vec::new(), false),
+            (true, true) => &[Step::Finished, Step::Hello],
+            (false, _) => &[Step::Answer(0), Step::Answer(1)],
         }
     }
 
-    fn answer(&mut self, now: Micros) -> Vec<Shaking> {
-        self.is_answering = true;
-        (self.repeats, self.sent) = (0, Some(now));
-        self.due = Some(now + self.pto());
-        self.flight(now)
+    /// Takes a packet: when it was sent, and when the packet was sent that it answers.
+    pub fn take(&mut self, now: Micros, step: Step, sent: Micros, answers: Micros) -> Progress {
+        self.answers = sent;
+        if step == Step::Ack {
+            self.rtt.sample(now - answers, 0);
+            // Now that the round trip is known, the lost part is sent again sooner.
+            self.due = self.due.min(now + self.rtt.pto());
+            return Progress::Nothing;
+        }
+        let bit = match (self.is_client, step) {
+            (true, Step::Answer(part)) => 1 << part,
+            (false, Step::Finished) => 1,
+            (false, Step::Hello) => 2,
+            (true, Step::Welcome) if self.is_finishing => return Progress::Open,
+            _ => return Progress::Nothing,
+        };
+        self.rtt.sample(now - answers, 0);
+        self.got |= bit;
+        if self.got != 3 || self.is_finishing {
+            return if self.is_client { Progress::Ack } else { Progress::Nothing };
+        }
+        if !self.is_client {
+            return Progress::Open;
+        }
+        self.is_finishing = true;
+        self.wait = self.rtt.pto();
+        self.due = now + self.wait;
+        Progress::Send
     }
 
-    /// Nothing came in time: says it again, twice as probes are. A dialler says it the first time.
-    pub fn repeat(&mut self, now: Micros) -> Vec<Shaking> {
-        let flight = if self.is_dialler && !self.is_answering && self.flight[0] {
-            vec![self.packet(now, Step::Ack)]
-        } else {
-            self.flight(now)
-        };
-        let is_first = self.sent.replace(now).is_none();
-        self.repeats += u32::from(!is_first);
-        self.due = Some(now + self.pto());
-        if is_first || flight.len() > 1 { flight } else { flight.repeat(2) }
+    /// Nothing was heard for too long; whether to send again.
+    pub fn timed_out(&mut self, now: Micros) -> bool {
+        self.wait *= 2;
+        self.due = (now + self.wait).min(self.started + PATIENCE);
+        now < self.started + PATIENCE
     }
+}
+
+/// What a packet of the beginning led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Nothing,
+    /// The other end should know that part of its flight is here.
+    Ack,
+    /// The flight is another now.
+    Send,
+    /// The connection stands.
+    Open,
 }
