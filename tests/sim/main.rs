@@ -4,5 +4,4 @@ mod baseline;
 mod engine;
 mod faults;
 mod quic;
-mod speed;
 mod spread;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use basefs::gossip::PushId;
 use bytes::Bytes;
 
 use crate::engine::net::{Carried, settle};

@@ -282,11 +282,8 @@ impl World {
                 carried.happen(&mut self.queue, &mut self.packets, &mut self.quic);
             }
             Event::Node(at, life) if self.hosts[at].life == life => {
-                // A timer that was set for earlier in the meantime has been here before.
-                if self.hosts[at].timer == Some(self.now()) {
-                    self.hosts[at].timer = None;
-                    self.tell(at, Input::Timeout);
-                }
+                self.hosts[at].timer = None;
+                self.tell(at, Input::Timeout);
             }
             Event::Commit(at, life) if self.hosts[at].life == life => self.commit(at),
             Event::Input(at, life, input) if self.hosts[at].life == life => self.tell(at, *input),

@@ -4,7 +4,6 @@
 //! Left out: path discovery, flow control of whole connections, keys, the payload's bytes on the
 //! wire (a packet names ranges of streams, the receiver reads them at the sender).
 
-mod bbr;
 mod congestion;
 mod end;
 mod ranges;
