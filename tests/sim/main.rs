@@ -4,4 +4,6 @@ mod baseline;
 mod engine;
 mod faults;
 mod quic;
+#[cfg(feature = "quic")]
+mod real;
 mod spread;

@@ -10,14 +10,14 @@ use crate::engine::queue::{MILLI, Micros, Queue, SECOND};
 use crate::engine::quic::{Control, EndId, Happening, Quic};
 
 /// Two hosts and what is between them.
-struct Net {
+pub(crate) struct Net {
     queue: Queue<Carried>,
-    packets: Packets,
-    quic: Quic,
+    pub(crate) packets: Packets,
+    pub(crate) quic: Quic,
 }
 
 impl Net {
-    fn new(loss: f64, control: Control, seed: u64) -> Self {
+    pub(crate) fn new(loss: f64, control: Control, seed: u64) -> Self {
         let mut packets = Packets::new(seed, 2);
         let delay = Duration::from_micros(25 * MILLI);
         packets.set_way(Way { delay, loss: Loss::Independent(loss), ..Way::default() });
@@ -25,8 +25,12 @@ impl Net {
         Self { queue: Queue::default(), packets, quic: Quic::new(2, control) }
     }
 
+    pub(crate) fn now(&self) -> Micros {
+        self.queue.now()
+    }
+
     /// Waits for something on an end.
-    fn wait(&mut self, wanted: impl Fn(&EndId, &Happening) -> bool) -> Micros {
+    pub(crate) fn wait(&mut self, wanted: impl Fn(&EndId, &Happening) -> bool) -> Micros {
         loop {
             settle(&mut self.queue, &mut self.packets, &mut self.quic);
             while let Some((end, happening)) = self.quic.poll() {
@@ -34,8 +38,19 @@ impl Net {
                     return self.queue.now();
                 }
             }
-            let Some(carried) = self.queue.pop_until(600 * SECOND) else { return Micros::MAX };
+            let Some(carried) = self.queue.pop_until(self.queue.now() + 600 * SECOND) else { return Micros::MAX };
             carried.happen(&mut self.queue, &mut self.packets, &mut self.quic);
+        }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn rest(&mut self, time: Micros) {
+        let end = self.now() + time;
+        settle(&mut self.queue, &mut self.packets, &mut self.quic);
+        while let Some(carried) = self.queue.pop_until(end) {
+            carried.happen(&mut self.queue, &mut self.packets, &mut self.quic);
+            settle(&mut self.queue, &mut self.packets, &mut self.quic);
+            while self.quic.poll().is_some() {}
         }
     }
 }
@@ -46,7 +61,7 @@ fn median(mut times: Vec<Micros>) -> f64 {
 }
 
 /// Seconds from the first byte of 256 KiB to the acknowledgement of the last.
-fn upload(loss: f64, control: Control) -> f64 {
+pub(crate) fn upload(loss: f64, control: Control) -> f64 {
     let one = |seed| {
         let mut net = Net::new(loss, control, seed);
         let end = net.quic.dial(0, 0, 1);
