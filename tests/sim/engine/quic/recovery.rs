@@ -31,7 +31,7 @@ impl Rtt {
         }
         self.min = self.min.min(latest.max(1));
         let adjusted = if latest >= self.min + ack_delay { latest - ack_delay } else { latest };
-        self.latest = adjusted;
+        self.latest = latest;
         self.var = (3 * self.var + self.srtt.abs_diff(adjusted)) / 4;
         self.srtt = (7 * self.srtt + adjusted) / 8;
     }
