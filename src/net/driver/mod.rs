@@ -13,6 +13,7 @@ mod core;
 mod dial;
 mod link;
 mod registry;
+mod storing;
 
 use ::core::fmt;
 use ::core::time::Duration;
