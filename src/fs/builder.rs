@@ -13,7 +13,7 @@ use crate::entry::{Body, Payload, VerifiedEntry};
 use crate::fs::engine::{Engine, SharedStore};
 use crate::fs::error::OpenError;
 use crate::fs::flusher::Flusher;
-use crate::fs::keyfile::{self, Secrets};
+use crate::fs::keyfile::{self, MAX_OLD_SECRETS, Secrets, TOO_MANY};
 use crate::fs::{Fs, Identity};
 #[cfg(feature = "quic")]
 use crate::id::NodeId;
@@ -220,6 +220,10 @@ impl Builder {
             (Some(mut kept), Some(secret)) => {
                 if kept.current != secret {
                     kept.adopt(secret);
+                    if kept.old.len() > MAX_OLD_SECRETS {
+                        let (path, what) = (dir.join(OLD_SECRETS_FILE), TOO_MANY.into());
+                        return Err(OpenError::Key { path, what });
+                    }
                     kept.save(dir).map_err(io)?;
                 }
                 Ok(kept)

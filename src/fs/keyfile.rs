@@ -15,10 +15,15 @@ use crate::wire::ReadSecret;
 
 /// Longest secret file that is read: 64 digits and a line end, with room for an editor's habits.
 const MAX_FILE: usize = 256;
+/// Old read secrets that may be accepted at a time; each costs a hash for every hello, and a
+/// connection for every dial to a peer that knows none.
+pub const MAX_OLD_SECRETS: usize = 7;
 /// Longest file of old secrets that is read: more than are ever written.
-const MAX_OLD_FILE: usize = 2_048;
+const MAX_OLD_FILE: usize = 1_024;
 /// Bytes of a secret in a file: 64 digits and a line end.
 const LINE: usize = 65;
+
+const _: () = assert!((MAX_OLD_SECRETS + 1) * LINE < MAX_OLD_FILE);
 
 /// Reads a secret of 32 bytes, or makes one and its file.
 pub(super) fn load_or_create(path: &Path) -> Result<Zeroizing<[u8; 32]>, OpenError> {
@@ -63,6 +68,9 @@ fn parse(path: &Path, digits: &[u8]) -> Result<Zeroizing<[u8; 32]>, OpenError> {
     Ok(secret)
 }
 
+/// What to say when a file lists more old secrets than are accepted, or would.
+pub(super) const TOO_MANY: &str = "more old read secrets than are accepted; drop them first";
+
 /// The read secrets of a replica.
 #[derive(Debug)]
 pub(super) struct Secrets {
@@ -87,6 +95,9 @@ impl Secrets {
             if secret != current {
                 old.push(secret);
             }
+        }
+        if old.len() > MAX_OLD_SECRETS {
+            return Err(OpenError::Key { path, what: TOO_MANY.into() });
         }
         Ok(Some(Self { current, old }))
     }

@@ -61,14 +61,15 @@ pub use explain::{
 };
 pub use grants::{Boundary, KeyInfo};
 pub use history::Version;
+pub use keyfile::MAX_OLD_SECRETS;
 pub use overruled::{Overruled, Overruling};
 pub use path::PathError;
 pub use read::{DirEntry, FileType, Metadata, Walk};
 pub use revoke::{Keep, PathEffect, RevokeError, RevokePlan};
 #[cfg(feature = "quic")]
 pub use serve::{
-    AdoptTicketError, DropSecretsError, ExpelError, MAX_EXPELLED, MAX_OLD_SECRETS, PeerReport,
-    RotateSecretError, ServeError, Serving, Status,
+    AdoptTicketError, DropSecretsError, ExpelError, MAX_EXPELLED, PeerReport, RotateSecretError,
+    ServeError, Serving, Status,
 };
 pub use snapshot::{Snapshot, SnapshotError};
 pub use verbs::{Expected, RevertError};

@@ -6,9 +6,18 @@
 use core::time::Duration;
 
 mod claim;
+mod membership;
+mod message;
+mod overlay;
+mod record;
 mod spread;
+mod tuning;
 
 pub use claim::Claim;
+pub use membership::{
+    Input as MembershipInput, LocalMember, MAX_ADDRESSES, MAX_TABLE, MAX_ZONE, Member, MemberEvent,
+    MemberFault, MemberState, Membership, Output as MembershipOutput,
+};
 pub use spread::{
     Carried, Input as SpreadInput, MAX_BODY, MAX_PARCEL_ITEMS, Output as SpreadOutput, PARCEL_FILL,
     Parcelled, PushError, Pushed, Spread,

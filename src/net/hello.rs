@@ -51,14 +51,15 @@ const MAX_FIELDS: usize = 16;
 
 /// Who may read a hierarchy.
 ///
-/// To rotate a secret without losing anybody: accept the new one everywhere, then make it the
-/// current one everywhere while the old one is still accepted, then drop the old one.
+/// To rotate a secret without losing anybody: make the new one the current one everywhere, one
+/// node after the other, while the old one is still accepted; then drop the old one. A node that
+/// dials another that has not got so far falls back on what it accepts.
 ///
 /// ```
 /// use basefs::net::{Access, ReadSecret};
 ///
 /// let (old, new) = (ReadSecret::from_bytes([1; 32]), ReadSecret::from_bytes([2; 32]));
-/// let _first = Access::Secret { current: old.clone(), also_accepted: vec![new.clone()] };
+/// let _first = Access::Secret { current: old.clone(), also_accepted: vec![] };
 /// let _then = Access::Secret { current: new.clone(), also_accepted: vec![old] };
 /// let _last = Access::Secret { current: new, also_accepted: vec![] };
 /// ```

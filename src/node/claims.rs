@@ -58,6 +58,10 @@ pub(super) struct Claims {
 }
 
 impl Claims {
+    pub(super) fn own(&self) -> Option<Claim> {
+        self.own
+    }
+
     /// How many entries this node claims to have.
     pub(super) fn count(&self) -> u32 {
         self.own.map_or(0, |own| own.count())
@@ -125,6 +129,9 @@ impl Node {
                     let claim = claim_of(&summary);
                     self.claims.replace(claim, self.now);
                     self.standings.note_own(claim, self.now);
+                    if let Some(membership) = &mut self.membership {
+                        membership.set_claim(claim);
+                    }
                 }
                 None => self.more = true,
             }

@@ -11,6 +11,7 @@ use super::link::{Exchange, Link};
 use super::spreading::{Came, SHORT_SESSION};
 use super::{LogOrder, Node};
 use crate::entry::{SignedEntry, VerifiedEntry};
+use crate::gossip::MembershipInput;
 use crate::id::LinkId;
 use crate::log::{EntryNo, Offered, Source};
 use crate::sync::{Event, KeyRange, Session, Start};
@@ -45,7 +46,10 @@ impl Node {
                 self.fetcher.reconsider(link);
                 Ok(())
             }
-            Frame::Members(_) => Ok(()),
+            Frame::Members(bytes) => {
+                self.tell_members(MembershipInput::Table { link, bytes });
+                Ok(())
+            }
             Frame::Claim(claim) => {
                 self.hear_claim(link, claim);
                 Ok(())

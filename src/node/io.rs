@@ -11,7 +11,7 @@ use super::frame::FrameError;
 use super::outgoing::Outgoing;
 use crate::block::ContentError;
 use crate::entry::{InvalidEntry, SignedEntry, VerifiedEntry};
-use crate::gossip::{Path, PushError, PushId};
+use crate::gossip::{MemberEvent, MemberFault, Path, PushError, PushId};
 use crate::id::{Content, EntryId, LinkId, NodeId};
 use crate::sync::SyncError;
 
@@ -123,6 +123,16 @@ pub enum Input {
         /// The question.
         token: u64,
     },
+    /// Somebody who may be a member, as a ticket has it. Needs a node that has
+    /// [joined](super::Node::join).
+    AddPeer {
+        /// Who.
+        peer: NodeId,
+        /// Where.
+        addresses: Vec<SocketAddr>,
+    },
+    /// Take leave of the other members and hang up.
+    Leave,
     /// Compare with this peer as soon as possible, whether or not anything changed.
     Synchronise {
         /// On which link.
@@ -205,7 +215,7 @@ pub enum Output {
 }
 
 /// Something that happened, for logs, statistics and those who wait for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeEvent {
     /// A session of reconciliation began. It covers everything that was durable here by now.
@@ -237,6 +247,8 @@ pub enum NodeEvent {
         /// The question: that of [`Input::AwaitReplicated`].
         token: u64,
     },
+    /// Something happened to a member.
+    Member(MemberEvent),
     /// The author of a content made it so that it can never be complete; it is not asked for
     /// again.
     ContentInvalid {
@@ -255,6 +267,8 @@ pub enum PeerFault {
     Frame(FrameError),
     /// It pushed what is no push.
     Push(PushError),
+    /// It broke the protocol of membership.
+    Member(MemberFault),
     /// It sent something that has no place at this point.
     OutOfPlace,
     /// It broke the protocol of reconciliation.
@@ -277,6 +291,7 @@ impl fmt::Display for PeerFault {
         match self {
             PeerFault::Frame(error) => write!(f, "the peer broke the protocol: {error}"),
             PeerFault::Push(error) => write!(f, "the peer broke the protocol: {error}"),
+            PeerFault::Member(error) => error.fmt(f),
             PeerFault::OutOfPlace => f.write_str("the peer sent a frame that has no place here"),
             PeerFault::Sync(error) => error.fmt(f),
             PeerFault::Entry(error) => write!(f, "the peer passed on an {error}"),
@@ -293,6 +308,7 @@ impl core::error::Error for PeerFault {
         match self {
             PeerFault::Frame(error) => Some(error),
             PeerFault::Push(error) => Some(error),
+            PeerFault::Member(error) => Some(error),
             PeerFault::Sync(error) => Some(error),
             PeerFault::Entry(error) => Some(error),
             _ => None,

@@ -108,6 +108,8 @@ pub(super) struct Link {
     pub(super) paused: bool,
     /// The driver was told to send and has not emptied the queue since.
     pub(super) sending: bool,
+    /// Entries that it pushed although they were here.
+    pub(super) repeats: usize,
     useless: usize,
     urgent: VecDeque<Queued>,
     queued_bytes: usize,
@@ -136,6 +138,7 @@ impl Link {
             verifying: 0,
             paused: false,
             sending: false,
+            repeats: 0,
             useless: 0,
             urgent: VecDeque::new(),
             queued_bytes: 0,

@@ -28,6 +28,7 @@ mod claims;
 mod conversation;
 mod fetch;
 mod frame;
+mod group;
 mod io;
 mod link;
 mod outgoing;
@@ -56,7 +57,7 @@ use core::fmt;
 use bytes::Bytes;
 
 use crate::entry::VerifiedEntry;
-use crate::gossip::{Spread, SpreadInput};
+use crate::gossip::{Membership, MembershipInput, Spread, SpreadInput};
 use crate::id::{BlockId, Content, EntryId, NodeId};
 use crate::log::{EntryNo, Log, Offered, Source};
 use crate::sync::{Order, Tree};
@@ -96,6 +97,8 @@ pub struct Node {
     /// What was taken and is not known to be durable, oldest first.
     taken: VecDeque<Taken>,
     next_mark: u64,
+    /// Nothing before this node has joined.
+    membership: Option<Membership>,
     spread: Spread,
     claims: Claims,
     spreading: Spreading,
@@ -144,6 +147,7 @@ impl Node {
             effects: Effects::default(),
             taken: VecDeque::new(),
             next_mark: 1,
+            membership: None,
             spread: Spread::new(),
             claims: Claims::default(),
             spreading: Spreading::default(),
@@ -269,7 +273,7 @@ impl Node {
             }
         }
         self.spread_durable();
-        self.answer_awaits();
+        self.answer_awaits(..);
         self.more = true;
     }
 
@@ -307,7 +311,8 @@ impl Node {
             return Some(Timestamp::ZERO);
         }
         let times = self.claims_due().into_iter().chain(self.fetcher.deadline());
-        times.chain(self.spread.poll_timeout()).chain(self.spreading.due()).min()
+        let times = times.chain(self.spread.poll_timeout()).chain(self.spreading.due());
+        times.chain(self.membership.as_ref().and_then(Membership::poll_timeout)).min()
     }
 
     /// Takes an input. Work that would take long is cut into pieces of some milliseconds; see
@@ -319,12 +324,14 @@ impl Node {
                 self.links.insert(link, Link::new(peer, dialed, self.now));
                 self.fetcher.link_up(link, self.now);
                 self.spread.handle(self.now, SpreadInput::LinkUp { link });
+                self.tell_members(MembershipInput::LinkUp { link, peer, dialed });
                 self.note_neighbours();
                 self.replicated.link_up(link, peer);
                 self.ask_replicated();
             }
             Input::LinkDown { link } => self.forget(link),
             Input::Frame { link, bytes } => {
+                self.tell_members(MembershipInput::Heard { link });
                 let taken = self.take_frame(link, &bytes);
                 self.close_on_fault(link, taken);
             }
@@ -346,9 +353,10 @@ impl Node {
                 }
             }
             Input::Datagram { link, bytes } => {
-                self.spread.handle(self.now, SpreadInput::Datagram { link, bytes });
+                self.take_datagram(link, bytes);
             }
             Input::Pushed { link, bytes } => {
+                self.tell_members(MembershipInput::Heard { link });
                 let taken = self.take_push(link, &bytes);
                 self.close_on_fault(link, taken);
             }
@@ -360,10 +368,15 @@ impl Node {
                     state.rtt = path.rtt;
                 }
                 self.spread.handle(self.now, SpreadInput::Path { link, path });
+                self.tell_members(MembershipInput::Path { link, path });
+                self.adapt_fanout();
             }
             Input::AwaitReplicated { token, heads } => self.await_replicated(token, heads),
             Input::ForgetReplicated { token } => self.forget_replicated(token),
-            Input::DialFailed { .. } | Input::Timeout => {}
+            Input::DialFailed { peer } => self.tell_members(MembershipInput::DialFailed { peer }),
+            Input::AddPeer { peer, addresses } => self.add_peer(peer, addresses),
+            Input::Leave => self.tell_members(MembershipInput::Leave),
+            Input::Timeout => {}
         }
         self.advance();
     }
@@ -375,6 +388,7 @@ impl Node {
             self.fetcher.link_down(link);
             self.spreading.forget_link(link);
             self.spread.handle(self.now, SpreadInput::LinkDown { link });
+            self.tell_members(MembershipInput::LinkDown { link });
             self.note_neighbours();
             self.replicated.link_down(link);
         }
@@ -382,6 +396,9 @@ impl Node {
 
     /// Without membership, everybody is a neighbour.
     fn note_neighbours(&mut self) {
+        if self.membership.is_some() {
+            return;
+        }
         let links = self.links.keys().copied().collect();
         self.spread.handle(self.now, SpreadInput::Neighbours(links));
     }
@@ -396,6 +413,8 @@ impl Node {
     /// Does what can be done now.
     fn advance(&mut self) {
         self.more = false;
+        self.tell_members(MembershipInput::Timeout);
+        self.drain_members();
         self.claim();
         self.choose_sessions();
         let links: Vec<LinkId> = self.links.keys().copied().collect();

@@ -27,6 +27,11 @@ impl Random {
         Nonce::from_bytes(self.draw())
     }
 
+    /// A seed for a stream of numbers of its own.
+    pub(super) fn seed(&mut self) -> [u8; 32] {
+        self.draw()
+    }
+
     /// A number below `bound`, which is not 0. Even enough: bounds are far below 2^64.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         u64::from_le_bytes(self.draw()) % bound.max(1)

@@ -8,9 +8,9 @@
 //! Both ends count the open questions the same way. Who asks keeps within the limits, and holds
 //! back what is beyond; so a peer that exceeds them is at fault.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::ops::Range;
+use core::ops::{RangeBounds, RangeInclusive};
 
 use super::Node;
 use super::frame::{Frame, MAX_FRAME_IDS};
@@ -33,11 +33,11 @@ struct Wait {
     reached: BTreeSet<NodeId>,
 }
 
-/// Some of the heads of a wait.
-#[derive(Debug)]
+/// Some of the heads of a wait: as many as one question has, from this one on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Part {
     wait: u64,
-    heads: Range<usize>,
+    start: usize,
 }
 
 /// A question of the peer.
@@ -54,9 +54,9 @@ struct Open {
 struct Peer {
     node: NodeId,
     /// What it will be asked, when answers have made room.
-    queue: VecDeque<Part>,
-    /// What it was asked and has not answered.
-    asked: BTreeMap<u64, Part>,
+    queue: BTreeSet<Part>,
+    /// What it was asked and has not answered, with the number of heads.
+    asked: BTreeMap<u64, (Part, usize)>,
     /// Heads named in that.
     asked_heads: usize,
     /// What it asked and was not told.
@@ -90,8 +90,10 @@ impl Replicated {
             return frames;
         }
         for (link, peer) in &mut self.links {
-            peer.queue.retain(|part| part.wait != wait);
-            let asked = peer.asked.iter().filter(|(_, part)| part.wait == wait);
+            for part in peer.queue.range(all_of(wait)).copied().collect::<Vec<_>>() {
+                peer.queue.remove(&part);
+            }
+            let asked = peer.asked.iter().filter(|(_, (part, _))| part.wait == wait);
             let tokens: Vec<u64> = asked.map(|(token, _)| *token).collect();
             for token in tokens {
                 peer.settle(token);
@@ -117,14 +119,18 @@ impl Replicated {
         let mut frames = Vec::new();
         for (link, peer) in &mut self.links {
             while peer.asked.len() < MAX_AWAITS
-                && let Some(part) = peer.queue.front()
-                && peer.asked_heads + part.heads.len() <= MAX_AWAITED_IDS
-                && let Some(part) = peer.queue.pop_front()
+                && let Some(part) = peer.queue.first().copied()
             {
-                let Some(wait) = self.waits.get(&part.wait) else { continue };
-                let heads = wait.heads[part.heads.clone()].to_vec();
+                let wait = self.waits.get(&part.wait);
+                let heads =
+                    wait.and_then(|wait| wait.heads[part.start..].chunks(MAX_FRAME_IDS).next());
+                let heads = heads.unwrap_or_default().to_vec();
+                if peer.asked_heads + heads.len() > MAX_AWAITED_IDS {
+                    break;
+                }
+                peer.queue.remove(&part);
                 peer.asked_heads += heads.len();
-                peer.asked.insert(self.next, part);
+                peer.asked.insert(self.next, (part, heads.len()));
                 frames.push((*link, Frame::Await { token: self.next, heads }));
                 self.next += 1;
             }
@@ -140,8 +146,8 @@ impl Replicated {
         let Some(peer) = self.links.get_mut(&link) else { return Ok(None) };
         // The answer may have crossed the word that there is no interest in it.
         let Some(part) = peer.settle(token) else { return Ok(None) };
-        let is_same = |other: &Part| other.wait == part.wait;
-        if peer.asked.values().any(is_same) || peer.queue.iter().any(is_same) {
+        let is_asked = peer.asked.values().any(|(other, _)| other.wait == part.wait);
+        if is_asked || peer.queue.range(all_of(part.wait)).next().is_some() {
             return Ok(None);
         }
         let Some(wait) = self.waits.get_mut(&part.wait) else { return Ok(None) };
@@ -171,10 +177,14 @@ impl Replicated {
         Ok(())
     }
 
-    /// The answers that can be given.
-    fn answers(&mut self, is_durable: impl Fn(&EntryId) -> bool) -> Vec<(LinkId, Frame)> {
+    /// The answers that can be given, on these links.
+    fn answers(
+        &mut self,
+        links: impl RangeBounds<LinkId>,
+        is_durable: impl Fn(&EntryId) -> bool,
+    ) -> Vec<(LinkId, Frame)> {
         let mut frames = Vec::new();
-        for (link, peer) in &mut self.links {
+        for (link, peer) in self.links.range_mut(links) {
             peer.open.retain_mut(|open| {
                 while open.missing.pop_if(|id| is_durable(id)).is_some() {}
                 if open.missing.is_empty() {
@@ -191,16 +201,20 @@ impl Replicated {
 impl Peer {
     /// A question is open no more.
     fn settle(&mut self, token: u64) -> Option<Part> {
-        let part = self.asked.remove(&token)?;
-        self.asked_heads -= part.heads.len();
+        let (part, heads) = self.asked.remove(&token)?;
+        self.asked_heads -= heads;
         Some(part)
     }
 }
 
 /// As many questions as that many heads need.
 fn parts(wait: u64, heads: usize) -> impl Iterator<Item = Part> {
-    let starts = (0..heads).step_by(MAX_FRAME_IDS);
-    starts.map(move |start| Part { wait, heads: start..heads.min(start + MAX_FRAME_IDS) })
+    (0..heads).step_by(MAX_FRAME_IDS).map(move |start| Part { wait, start })
+}
+
+/// Wherever a part of a wait may be.
+fn all_of(wait: u64) -> RangeInclusive<Part> {
+    Part { wait, start: 0 }..=Part { wait, start: usize::MAX }
 }
 
 impl Node {
@@ -235,7 +249,7 @@ impl Node {
         heads: Vec<EntryId>,
     ) -> Result<(), PeerFault> {
         self.replicated.asked(link, token, heads)?;
-        self.answer_awaits();
+        self.answer_awaits(link..=link);
         Ok(())
     }
 
@@ -248,11 +262,11 @@ impl Node {
         Ok(())
     }
 
-    /// Tells peers what has become durable of what they wait for.
-    pub(super) fn answer_awaits(&mut self) {
+    /// Tells peers what is durable by now of what they wait for.
+    pub(super) fn answer_awaits(&mut self, links: impl RangeBounds<LinkId>) {
         let (log, durable) = (self.replica.log(), self.durable);
         let is_durable = |id: &EntryId| log.number(id).is_some_and(|no| no.index() < durable);
-        let frames = self.replicated.answers(is_durable);
+        let frames = self.replicated.answers(links, is_durable);
         self.send_all(frames);
     }
 
@@ -327,7 +341,7 @@ mod tests {
             assert!(peer.open.len() <= MAX_AWAITS && peer.open_heads <= MAX_AWAITED_IDS);
             durable += 10;
             // Interest is lost in some, while their answers are on the way.
-            let answers = other.answers(|of| (0..durable).any(|number| id(number) == *of));
+            let answers = other.answers(.., |of| (0..durable).any(|number| id(number) == *of));
             frames.extend(asker.forget(299 - durable as u64 % 100));
             for (_, frame) in answers {
                 let Frame::Reached { token } = frame else { panic!("not an answer") };

@@ -21,6 +21,9 @@ pub(super) const SHORT_SESSION: u64 = 64;
 /// Entries written here that wait to become durable before they are pushed; of more than these,
 /// the comparison of sets tells.
 const MAX_FRESH: usize = 4_096;
+/// Entries that a peer may push although they are here, beyond two for each entry of the log: an
+/// honest one pushes each once, or again if it is asked to.
+const MAX_REPEATS: usize = 8_192;
 /// Blocks among the latest effects in which the content of a new entry is looked for: it was added
 /// just before.
 const RECENT_BLOCKS: usize = 8;
@@ -115,6 +118,12 @@ impl Node {
         let known = self.replica.log().number(&id).is_some();
         let verifying = self.spreading.verifying.get_mut(&id);
         if known || verifying.is_some() {
+            let most = 2 * self.replica.log().len() + MAX_REPEATS;
+            let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+            state.repeats += 1;
+            if state.repeats > most {
+                return Err(PeerFault::Flood);
+            }
             self.spread.handle(self.now, SpreadInput::Has { link, id });
             match (verifying, span) {
                 (Some(verifying), _) => verifying.span = verifying.span.max(span),

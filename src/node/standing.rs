@@ -5,6 +5,7 @@
 //! now. Nothing is done because of a standing; it is for those who watch.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::fmt;
 
 use crate::gossip::Claim;
 use crate::id::NodeId;
@@ -35,6 +36,18 @@ pub enum Standing {
     /// It has something that this node lacks, and lacks something that this node has; or one of
     /// the two is so far behind that the other does not remember.
     Differs,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Standing::Unknown => "unknown",
+            Standing::Equal => "equal",
+            Standing::Ahead => "ahead",
+            Standing::Behind => "behind",
+            Standing::Differs => "differs",
+        })
+    }
 }
 
 /// Claims that were made, the oldest forgotten first.

@@ -16,6 +16,16 @@ pub struct Unsent {
     pub blocks: usize,
 }
 
+/// For those who watch a node.
+///
+/// ```
+/// use basefs::id::{EntryId, NodeId};
+/// use basefs::node::{Node, Replica, Standing};
+///
+/// let node = Node::new(Replica::new(EntryId::from_bytes([1; 32]), 7), [2; 32]);
+/// assert_eq!(node.standing(&NodeId::from_bytes([3; 32])).0, Standing::Unknown);
+/// assert_eq!((node.durable(), node.oldest_wanted()), (0, None));
+/// ```
 impl Node {
     /// The time of the last input.
     pub fn now(&self) -> Timestamp {

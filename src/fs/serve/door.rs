@@ -8,17 +8,13 @@ use std::path::PathBuf;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::fs::keyfile::{self, Secrets};
+use crate::fs::keyfile::{self, MAX_OLD_SECRETS, Secrets};
 use crate::fs::serve::peers::remember_peers;
 use crate::fs::{Fs, OLD_SECRETS_FILE};
 use crate::id::EntryId;
 use crate::net::{Access, Admission, Gate, Ticket};
 use crate::store::StoreError;
 use crate::wire::ReadSecret;
-
-/// Old secrets that may be accepted at a time; each costs a hash for every hello, and a connection
-/// for every dial to a peer that knows none.
-pub const MAX_OLD_SECRETS: usize = 7;
 
 /// Who is let in, and where that is kept.
 #[derive(Debug)]
@@ -84,6 +80,18 @@ enum ChangeError {
 }
 
 /// Why the read secret was not rotated: the current one is as it was.
+///
+/// ```
+/// use basefs::Fs;
+/// use basefs::fs::{MAX_OLD_SECRETS, RotateSecretError};
+///
+/// let fs = Fs::in_memory()?;
+/// for _ in 0..MAX_OLD_SECRETS {
+///     fs.rotate_secret()?;
+/// }
+/// assert!(matches!(fs.rotate_secret(), Err(RotateSecretError::TooManyOld { .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RotateSecretError {
@@ -253,6 +261,18 @@ impl Fs {
     /// # Errors
     ///
     /// See [`AdoptTicketError`]; the current secret is as it was.
+    ///
+    /// ```
+    /// use basefs::Fs;
+    ///
+    /// let ana = Fs::in_memory()?;
+    /// let ben = Fs::builder().join(&ana.ticket(vec![])).open()?;
+    /// ana.rotate_secret()?;
+    /// let text = ana.ticket(vec![]).to_string(); // handed to Ben like a password
+    /// ben.adopt_ticket(&text.parse()?)?;
+    /// assert_eq!(ben.ticket(vec![]), ana.ticket(vec![]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn adopt_ticket(&self, ticket: &Ticket) -> Result<(), AdoptTicketError> {
         self.take_ticket(ticket, |_| true)
     }
@@ -285,6 +305,14 @@ impl Fs {
     /// # Errors
     ///
     /// A file could not be removed; the old secrets are still accepted.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.rotate_secret()?;
+    /// assert_eq!(fs.drop_old_secrets()?, 1);
+    /// assert_eq!(fs.drop_old_secrets()?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn drop_old_secrets(&self) -> Result<usize, DropSecretsError> {
         let _changing = self.door.changing();
         let Some(Secrets { current, old }) = self.door.secrets() else { return Ok(0) };
@@ -297,6 +325,12 @@ impl Fs {
     }
 
     /// How many old read secrets are accepted besides the current one.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// assert_eq!(fs.old_secrets(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn old_secrets(&self) -> usize {
         self.door.secrets().map_or(0, |secrets| secrets.old.len())
     }

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::fs::Fs;
+use crate::fs::engine::Engine;
+use crate::gossip::MemberState;
 use crate::id::NodeId;
 use crate::net::{PeerAddress, Ticket};
 use crate::store::{Batch, Durability, Store, StoreError, Table};
@@ -14,6 +16,8 @@ use crate::store::{Batch, Durability, Store, StoreError, Table};
 const PEERS_KEY: &[u8] = b"peers";
 /// Where the expelled nodes are kept: their ids, ascending.
 const EXPELLED_KEY: &[u8] = b"expelled";
+/// Members that are remembered: as many as a ticket has room for.
+const MAX_REMEMBERED: usize = 16;
 /// Nodes that may be expelled at a time: 32 KiB. Who has to keep out more rotates the secret.
 pub const MAX_EXPELLED: usize = 1_024;
 
@@ -25,15 +29,29 @@ pub(super) fn load_peers(store: &dyn Store) -> Result<Vec<PeerAddress>, StoreErr
     Ok(ticket.ok_or_else(damaged)?.peers().to_vec())
 }
 
-/// Keeps the peers of a ticket besides those known before; one entry a node, the newer addresses.
+/// Keeps the peers of a ticket before those known already, of which a ticket has room for some; one
+/// entry a node, the newer addresses.
 pub(in crate::fs) fn remember_peers(store: &dyn Store, ticket: &Ticket) -> Result<(), StoreError> {
-    let mut peers = load_peers(store)?;
-    peers.retain(|known| ticket.peers().iter().all(|new| new.node != known.node));
-    peers.extend_from_slice(ticket.peers());
+    let mut peers = ticket.peers().to_vec();
+    let is_new = |known: &PeerAddress| peers.iter().all(|new| new.node != known.node);
+    let known: Vec<PeerAddress> = load_peers(store)?.into_iter().filter(is_new).collect();
+    peers.extend(known);
     let public = Ticket::new(ticket.hierarchy(), None, peers);
     let mut batch = Batch::new();
     batch.put(Table::Meta, PEERS_KEY, public.to_string().into_bytes());
     store.commit(&batch, Durability::Durable)
+}
+
+/// Keeps the members that are alive, so that a node that starts again finds the others although
+/// the one whose ticket it has is gone.
+pub(super) fn remember_members(engine: &Engine) -> Result<(), StoreError> {
+    let (hierarchy, peers) = engine.read(|node| {
+        let alive = node.members().filter(|member| member.state == MemberState::Alive);
+        let peers = alive
+            .map(|member| PeerAddress { node: member.node, addresses: member.addresses.clone() });
+        (node.replica().log().genesis(), peers.take(MAX_REMEMBERED).collect())
+    });
+    remember_peers(&**engine.store(), &Ticket::new(hierarchy, None, peers))
 }
 
 /// The nodes that a replica has expelled.
@@ -107,7 +125,7 @@ impl Fs {
     /// It holds for this replica alone. Others still talk to that node and pass on to it what is
     /// written here; whoever runs it can make another node with the ticket they have. To keep
     /// somebody out everywhere, [rotate the secret](Self::rotate_secret). What they may *write* is
-    /// another matter: see [`plan_revoke`](Self::plan_revoke).
+    /// another matter: see [`revoke`](Self::revoke).
     ///
     /// # Errors
     ///
@@ -145,6 +163,12 @@ impl Fs {
     /// # Errors
     ///
     /// The store failed; the node stays expelled.
+    ///
+    /// ```
+    /// let (fs, other) = (basefs::Fs::in_memory()?, basefs::Fs::in_memory()?);
+    /// assert!(!fs.readmit(other.node())?, "it was not expelled");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn readmit(&self, node: NodeId) -> Result<bool, StoreError> {
         let _changing = self.door.changing();
         let mut expelled = self.door.admission().expelled.clone();

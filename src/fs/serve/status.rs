@@ -62,7 +62,7 @@ impl Serving {
     /// let node = fs.serve(config).await?;
     /// let status = node.status();
     /// for report in &status.peers {
-    ///     println!("{}: {:?} for {:?}", report.peer.node, report.standing, report.since);
+    ///     println!("{}: {} for {:?}", report.peer.node, report.standing, report.since);
     /// }
     /// assert_eq!((status.entries, status.waiting, status.wanted), (1, 0, 0));
     /// # node.shutdown().await?;

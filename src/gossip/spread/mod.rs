@@ -14,6 +14,7 @@
 //! fresh random targets for each message would not ("Epidemic broadcast trees", Leitão, Pereira
 //! and Rodrigues 2007, push eagerly along fixed links and announce along others, as here).
 
+mod bucket;
 mod hot;
 mod io;
 mod message;
@@ -231,8 +232,8 @@ impl Spread {
             Some(Message::Pull(ids)) => {
                 for id in ids {
                     self.hot.note_unknown(&id, link);
-                    if self.hot.contains(&id) {
-                        peer.push_first(id);
+                    if let Some(item) = self.hot.get(&id) {
+                        peer.push_first(self.now, id, item.size());
                     }
                 }
             }

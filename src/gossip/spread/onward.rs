@@ -9,6 +9,7 @@
 
 use super::parcel::{Carried, Parcelled, Pushed};
 use super::partial::{Taken, Way};
+use super::peer::Peer;
 use super::route::children;
 use super::uplink::Copy;
 use super::{Output, Spread};
@@ -115,7 +116,10 @@ impl Spread {
         let bytes = push.encode();
         for link in self.neighbours.iter().filter(|link| Some(**link) != from) {
             let Some(peer) = self.peers.get_mut(link) else { continue };
-            let push = peer.number();
+            let Some(push) = peer.began_beside() else {
+                self.outputs.push_back(Output::Lagging { link: *link });
+                continue;
+            };
             self.uplink.began(self.now, (*link, push), bytes.len(), false);
             self.outputs.push_back(Output::Push { link: *link, push, bytes: bytes.clone() });
         }
@@ -132,8 +136,10 @@ impl Spread {
     /// Sends the copies that may leave now.
     pub(super) fn send_copies(&mut self) {
         while let Some(Copy { link, bytes, .. }) = self.uplink.next_copy(self.now) {
-            let Some(peer) = self.peers.get_mut(&link) else { continue };
-            let push = peer.number();
+            let Some(push) = self.peers.get_mut(&link).and_then(Peer::began_beside) else {
+                self.outputs.push_back(Output::Lagging { link });
+                continue;
+            };
             self.uplink.began(self.now, (link, push), bytes.len(), true);
             self.outputs.push_back(Output::Push { link, push, bytes });
         }

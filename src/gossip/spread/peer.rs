@@ -1,10 +1,11 @@
 //! What waits to be pushed to one peer, and what is under way.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::super::{Path, PushId};
+use super::bucket::Bucket;
 use super::hot::Hot;
 use super::parcel::{MAX_PARCEL_ITEMS, PARCEL_FILL, Parcelled};
 use crate::id::{EntryId, LinkId};
@@ -15,6 +16,11 @@ const MAX_QUEUED: usize = 4_096;
 /// Parcels under way to one peer. More than one are only when one takes longer than usual, which
 /// on a lossy link means that it was lost: what is new need not wait for its repetition.
 const MAX_UNDER_WAY: usize = 8;
+/// Pieces and copies under way to one peer, beside parcels. A transport takes 128 one-way streams.
+const MAX_BESIDE: usize = 96;
+/// Bytes a second that a peer may pull, and how many it may have saved up: an honest one pulls what
+/// a push has missed.
+const PULLED: (u64, u64) = (256 << 10, 1 << 20);
 /// The least time after which a parcel takes longer than usual.
 const PATIENCE: Duration = Duration::from_millis(10);
 
@@ -25,12 +31,27 @@ struct UnderWay {
 }
 
 /// One peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Peer {
     pub(super) path: Path,
     queue: VecDeque<EntryId>,
     under_way: BTreeMap<PushId, UnderWay>,
+    beside: BTreeSet<PushId>,
+    pulled: Bucket,
     next: u64,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self {
+            path: Path::default(),
+            queue: VecDeque::new(),
+            under_way: BTreeMap::new(),
+            beside: BTreeSet::new(),
+            pulled: Bucket::new(PULLED.0, PULLED.1),
+            next: 0,
+        }
+    }
 }
 
 impl Peer {
@@ -44,9 +65,12 @@ impl Peer {
         self.queue.len() <= MAX_QUEUED || self.queue.pop_front().is_none()
     }
 
-    /// Queues an entry before all others, because the peer asked for it.
-    pub(super) fn push_first(&mut self, id: EntryId) {
-        if self.queue.len() < MAX_QUEUED && !self.queue.contains(&id) {
+    /// Queues an entry of so many bytes before all others, because the peer asked for it.
+    pub(super) fn push_first(&mut self, now: Timestamp, id: EntryId, bytes: usize) {
+        if self.queue.len() < MAX_QUEUED
+            && !self.queue.contains(&id)
+            && self.pulled.take(now, bytes)
+        {
             self.queue.push_front(id);
         }
     }
@@ -100,15 +124,25 @@ impl Peer {
         push
     }
 
-    /// A number for a push that does not hold up parcels.
-    pub(super) fn number(&mut self) -> PushId {
+    /// A push beside the parcels is under way from now on, unless there are too many.
+    pub(super) fn began_beside(&mut self) -> Option<PushId> {
+        if self.beside.len() >= MAX_BESIDE {
+            return None;
+        }
+        let push = self.number();
+        self.beside.insert(push);
+        Some(push)
+    }
+
+    fn number(&mut self) -> PushId {
         let push = PushId::new(self.next);
         self.next += 1;
         push
     }
 
-    /// A parcel is no longer under way; gives what was in it.
+    /// A push is no longer under way; gives what was in it, if it was a parcel.
     pub(super) fn ended(&mut self, push: PushId) -> Vec<EntryId> {
+        self.beside.remove(&push);
         self.under_way.remove(&push).map(|push| push.ids).unwrap_or_default()
     }
 }

@@ -4,6 +4,11 @@
 //! frames, and redials those it was told of. The replica belongs to a [`Host`], which stores what
 //! the node says must be stored.
 //!
+//! Beside that stream, a connection carries datagrams and pushes. Datagrams are always read: they
+//! say who is alive. Frames and pushes are not read while the node has no room for what a peer
+//! sends. A push that is not acknowledged in time is helped along with empty datagrams, *nudges*,
+//! which no node gets to see.
+//!
 //! No task waits for a slow peer except that peer's own. A peer that does not read makes its own
 //! writer wait, and what the node has for it is read from the store only when it goes on.
 
@@ -29,7 +34,7 @@ use self::core::Core;
 use self::registry::Registry;
 use super::{ConnectError, Gate, LinkStats, PeerAddress, Transport};
 use crate::id::{EntryId, NodeId};
-use crate::node::{Archive, Node};
+use crate::node::{Archive, Node, NodeEvent};
 use crate::time::Timestamp;
 
 /// Who owns the replica: keeps the [`Node`] behind a lock, and its store.
@@ -51,6 +56,13 @@ pub trait Host: Archive<Error: fmt::Display + Send> + Send + Sync + 'static {
     /// The store failed. The driver closes all connections and stops; the error is what
     /// [`Handle::shutdown`] gives.
     fn store(&self) -> Result<(), Self::Error>;
+
+    /// Something happened that the host may want to know of; says whether it wants something
+    /// [stored](Self::store) because of it. Must not block.
+    fn note(&self, event: &NodeEvent) -> bool {
+        let _ = event;
+        false
+    }
 
     /// What the host notifies (`notify_one`) after every change of the node that the driver did
     /// not ask for: above all after local entries are [`stored`](Node::stored).
@@ -125,6 +137,13 @@ impl Handle {
         self.registry.peers()
     }
 
+    /// Takes leave of the other members, so that they do not take this node for dead, and waits
+    /// until all connections are closed, at most so long. A node that is no member does nothing.
+    pub async fn leave(&self, timeout: Duration) {
+        // Whoever was not told in time finds out.
+        let _ = tokio::time::timeout(timeout, self.registry.leave()).await;
+    }
+
     /// Waits until every connected peer, or the one given, has the same entries as this node: a
     /// session that began after the call must end so. What is written here meanwhile may or may
     /// not be part of it. Contents may arrive later.
@@ -157,7 +176,8 @@ impl Handle {
         self.registry.replicated(entries, peers, timeout).await
     }
 
-    /// The time of the node: since it was started.
+    /// The present in the node's own time, to compare with what a [`Node`] says: it begins with the
+    /// node, and goes on when it is run again.
     pub fn now(&self) -> Timestamp {
         self.registry.now()
     }

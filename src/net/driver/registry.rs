@@ -99,6 +99,8 @@ struct State {
 
 /// What somebody wants of the node.
 pub(super) enum Request {
+    /// Takes leave of the others.
+    Leave,
     /// A session, and to know the number of the last one before it.
     Synchronise { link: LinkId, answer: oneshot::Sender<u64> },
     /// To know who has these entries.
@@ -209,6 +211,14 @@ impl Registry {
         if let Some(peer) = self.state.lock().peers.get_mut(&node) {
             peer.failures = failures;
             peer.error = error;
+        }
+    }
+
+    /// The same, of one attempt more.
+    pub(super) fn dial_failed_again(&self, node: NodeId, error: ConnectError) {
+        if let Some(peer) = self.state.lock().peers.get_mut(&node) {
+            peer.failures = peer.failures.saturating_add(1);
+            peer.error = Some(error);
         }
     }
 
@@ -358,16 +368,16 @@ impl Registry {
 
 /// Sessions.
 impl Registry {
-    pub(super) fn note(&self, event: NodeEvent) {
+    pub(super) fn note(&self, event: &NodeEvent) {
         let mut state = self.state.lock();
         if let NodeEvent::Replicated { peer, token, .. } = event
-            && let Some(wait) = state.waits.get(&token)
+            && let Some(wait) = state.waits.get(token)
         {
             wait.send_modify(|reached| {
-                reached.insert(peer);
+                reached.insert(*peer);
             });
         }
-        let NodeEvent::SyncFinished { link, session, equal, sent, received } = event else {
+        let NodeEvent::SyncFinished { link, session, equal, sent, received } = *event else {
             return;
         };
         let Some(linked) = state.linked(link) else { return };
@@ -379,6 +389,13 @@ impl Registry {
                 progress.equal = session;
             }
         });
+    }
+
+    /// Takes leave of the others, and waits until all have been told.
+    pub(super) async fn leave(&self) {
+        self.state.lock().requests.push(Request::Leave);
+        self.requested.notify_one();
+        self.until(|state| state.by_link.is_empty()).await;
     }
 
     pub(super) fn take_requests(&self) -> Vec<Request> {
@@ -506,5 +523,64 @@ impl Drop for Wait<'_> {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::pin::pin;
+
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    fn node(byte: u8) -> NodeId {
+        NodeId::from_bytes([byte; 32])
+    }
+
+    fn told(peer: u8, token: u64) -> NodeEvent {
+        NodeEvent::Replicated { link: LinkId::new(0), peer: node(peer), token }
+    }
+
+    fn requests(registry: &Registry) -> Vec<(bool, u64)> {
+        let shape = |request| match request {
+            Request::Await { token, .. } => (true, token),
+            Request::Forget { token } => (false, token),
+            Request::Synchronise { .. } | Request::Leave => panic!("nobody wants that"),
+        };
+        registry.take_requests().into_iter().map(shape).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn peers_are_counted_once_and_nobody_waits_in_vain() {
+        let registry = Registry::new(node(0), Timestamp::ZERO);
+        let mut waiting = pin!(registry.replicated(Vec::new(), 2, LONG));
+        let other = registry.replicated(Vec::new(), 2, Duration::from_secs(1));
+        let outcome = tokio::select! {
+            biased;
+            _ = &mut waiting => panic!("nobody has it"),
+            outcome = other => outcome,
+        };
+        assert_eq!(outcome, Err(ReplicationError::TimedOut { reached: 0 }));
+        assert_eq!(requests(&registry), [(true, 0), (true, 1), (false, 1)]);
+        for event in [told(1, 0), told(1, 0), told(2, 1), told(3, 9)] {
+            registry.note(&event);
+        }
+        let early = tokio::time::timeout(Duration::from_secs(1), &mut waiting).await;
+        assert!(early.is_err(), "one of two has it");
+        registry.note(&told(2, 0));
+        assert_eq!(waiting.await, Ok(Vec::from([node(1), node(2)])));
+        assert_eq!(requests(&registry), [(false, 0)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_node_that_stops_is_told_so() {
+        let registry = Registry::new(node(0), Timestamp::ZERO);
+        let stopping = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            registry.stop();
+        };
+        let (outcome, ()) = tokio::join!(registry.replicated(Vec::new(), 1, LONG), stopping);
+        assert_eq!(outcome, Err(ReplicationError::Stopped));
+        assert!(registry.state.lock().waits.is_empty());
     }
 }

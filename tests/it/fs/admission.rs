@@ -5,7 +5,8 @@ use std::time::Duration;
 use basefs::Fs;
 use basefs::fs::{AdoptTicketError, MAX_OLD_SECRETS, RotateSecretError, Serving};
 use basefs::id::NodeId;
-use basefs::net::ConnectError;
+use basefs::net::memory::MemoryNetwork;
+use basefs::net::{ConnectError, PeerAddress};
 use tokio::time::{sleep, timeout};
 
 use super::network::{PATIENCE, serve};
@@ -131,6 +132,12 @@ fn secrets_are_kept_until_they_are_dropped() {
     // To open it with a ticket adopts that as well.
     let fs = Fs::join(dir.path(), &tickets[0]).unwrap();
     assert_eq!((fs.old_secrets(), fs.ticket(vec![])), (MAX_OLD_SECRETS, tickets[0].clone()));
+    drop(fs);
+    let unknown = basefs::net::ReadSecret::from_bytes([9; 32]);
+    let ticket = basefs::net::Ticket::new(tickets[0].hierarchy(), Some(unknown), vec![]);
+    assert!(matches!(Fs::join(dir.path(), &ticket), Err(basefs::OpenError::Key { .. })));
+    let fs = Fs::open(dir.path()).unwrap();
+    assert_eq!((fs.old_secrets(), fs.ticket(vec![])), (MAX_OLD_SECRETS, tickets[0].clone()));
     assert_eq!(fs.drop_old_secrets().unwrap(), MAX_OLD_SECRETS);
     assert_eq!(fs.drop_old_secrets().unwrap(), 0);
     drop(fs);
@@ -183,4 +190,104 @@ async fn an_expelled_node_is_closed_refused_and_told_why() {
     at_eve.wait_synced(PATIENCE).await.unwrap();
     assert_eq!(eve.read("/motd").unwrap(), "two");
     assert_eq!(error(&at_eve, ana.node()), None);
+}
+
+#[tokio::test]
+async fn the_newest_peers_are_remembered() {
+    let store = std::sync::Arc::new(basefs::store::MemoryStore::new());
+    let founder = Fs::in_memory().unwrap();
+    let ticket = |peer: u8| {
+        let node = NodeId::from_bytes([peer; 32]);
+        founder.ticket(vec![PeerAddress { node, addresses: vec![([10, 0, 0, peer], 1).into()] }])
+    };
+    let fs = Fs::builder().store(store).join(&ticket(0)).open().unwrap();
+    for peer in 1..30 {
+        fs.adopt_ticket(&ticket(peer)).unwrap();
+    }
+    let network = MemoryNetwork::new();
+    let node = fs.serve_on(network.bind(([10, 0, 0, 99], 1).into(), fs.node()).unwrap()).unwrap();
+    let known: Vec<u8> = node.peers().iter().map(|peer| peer.node.as_bytes()[0]).collect();
+    assert_eq!(known, (14..30).collect::<Vec<u8>>());
+}
+
+/// Three nodes that know each other, with real keys on a network in memory.
+struct Group {
+    network: MemoryNetwork,
+    /// The last address that was used: a node that comes back has another.
+    port: u16,
+    members: Vec<(Fs, Serving)>,
+}
+
+impl Group {
+    fn new() -> Self {
+        let founder = Fs::in_memory().unwrap();
+        let mut group = Self { network: MemoryNetwork::new(), port: 0, members: Vec::new() };
+        for at in 0..3 {
+            let fs = match at {
+                0 => founder.clone(),
+                _ => Fs::builder().join(&founder.ticket(vec![])).open().unwrap(),
+            };
+            let node = group.serve(&fs);
+            group.members.push((fs, node));
+        }
+        group.introduce();
+        group
+    }
+
+    fn serve(&mut self, fs: &Fs) -> Serving {
+        self.port += 1;
+        let address = ([10, 0, 0, 1], self.port).into();
+        fs.serve_on(self.network.bind(address, fs.node()).unwrap()).unwrap()
+    }
+
+    fn introduce(&self) {
+        for (_, node) in &self.members {
+            self.members.iter().for_each(|(_, other)| node.add_peer(other.address()));
+        }
+    }
+
+    async fn restart(&mut self, at: usize) {
+        let (fs, node) = self.members.remove(at);
+        node.shutdown().await.unwrap();
+        let node = self.serve(&fs);
+        self.members.insert(at, (fs, node));
+        self.introduce();
+    }
+
+    /// Everybody is connected to everybody, and what is written is everywhere.
+    async fn assert_whole(&self, step: &str) {
+        for (_, node) in &self.members {
+            for (other, _) in self.members.iter().filter(|(fs, _)| fs.node() != node.address().node)
+            {
+                until(step, || is_connected(node, other.node())).await;
+            }
+        }
+        let (founder, node) = &self.members[0];
+        founder.write("/step", step).unwrap();
+        let reached = node.wait_replicated(None, 2, PATIENCE).await;
+        assert_eq!(reached.map(|nodes| nodes.len()), Ok(2), "{step}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_order_of_a_rotation_nobody_is_lost() {
+    for order in [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut group = Group::new();
+        group.assert_whole("before").await;
+        group.members[order[0]].0.rotate_secret().unwrap();
+        group.assert_whole("rotated").await;
+        let ticket = group.members[order[0]].0.ticket(vec![]);
+        for at in order {
+            group.members[at].0.adopt_ticket(&ticket).unwrap();
+            group.assert_whole("adopted").await;
+            group.restart(order[2]).await;
+            group.assert_whole("restarted").await;
+        }
+        for at in order {
+            assert_eq!(group.members[at].0.drop_old_secrets().unwrap(), 1);
+            // Connections by the old secret are closed, and come back by the new one.
+            sleep(Duration::from_millis(20)).await;
+            group.assert_whole("dropped").await;
+        }
+    }
 }

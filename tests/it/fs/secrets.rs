@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use basefs::fs::{AUTHOR_KEY_FILE, NODE_KEY_FILE, READ_SECRET_FILE};
+use basefs::fs::{AUTHOR_KEY_FILE, NODE_KEY_FILE, OLD_SECRETS_FILE, READ_SECRET_FILE};
 use basefs::net::{PeerAddress, QuicConfig, ReadSecret, Ticket};
-use basefs::store::{MemoryStore, Store, Table};
+use basefs::store::{Batch, Durability, MemoryStore, Store, StoreError, Table};
 use basefs::wire::SecretKey;
 use basefs::{Fs, OpenError};
 
@@ -52,6 +52,63 @@ fn a_key_that_is_there_is_never_written_over() {
     assert_eq!(fs::read_to_string(&path).unwrap().trim().len(), 64);
 }
 
+#[test]
+fn old_secrets_are_for_their_owner_alone_and_a_crash_loses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let [current, old] = [READ_SECRET_FILE, OLD_SECRETS_FILE].map(|name| dir.path().join(name));
+    let fs = Fs::open(dir.path()).unwrap();
+    assert!(!old.exists());
+    let [first, second] = [(), ()].map(|()| {
+        let secret = fs::read_to_string(&current).unwrap();
+        fs.rotate_secret().unwrap();
+        secret
+    });
+    let third = fs::read_to_string(&current).unwrap();
+    assert_eq!(fs::read_to_string(&old).unwrap(), [&second[..], &first].concat(), "newest first");
+    assert_eq!(fs::metadata(&old).unwrap().permissions().mode() & 0o7777, 0o600);
+    drop(fs);
+
+    // As if the last rotation had been cut off between the two files, and then done again.
+    fs::write(&current, &second).unwrap();
+    let fs = Fs::open(dir.path()).unwrap();
+    assert_eq!(fs.old_secrets(), 1, "the current one is not old");
+    fs.rotate_secret().unwrap();
+    assert_eq!(fs::read_to_string(&old).unwrap(), [second, first].concat());
+    assert_ne!(fs::read_to_string(&current).unwrap(), third);
+    drop(fs);
+
+    // What cannot be read is not guessed at.
+    let text = fs::read_to_string(&old).unwrap();
+    for damage in [&text[1..], &text[..70], "old", &[&text[..], "x"].concat()] {
+        fs::write(&old, damage).unwrap();
+        assert!(matches!(Fs::open(dir.path()), Err(OpenError::Key { .. })), "{damage}");
+        assert_eq!(fs::read_to_string(&old).unwrap(), *damage);
+    }
+    fs::write(&old, text).unwrap();
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(matches!(Fs::open(dir.path()), Err(OpenError::Key { .. })), "others may read it");
+    fs::remove_file(&old).unwrap();
+    assert_eq!(Fs::open(dir.path()).unwrap().old_secrets(), 0);
+}
+
+#[test]
+fn a_damaged_list_of_expelled_nodes_is_not_taken_for_none() {
+    let store = Arc::new(MemoryStore::new());
+    let builder = || Fs::builder().store(store.clone()).key(SecretKey::from_seed([7; 32]));
+    let fs = builder().open().unwrap();
+    let nodes = [[3; 32], [1; 32], [2; 32]].map(basefs::id::NodeId::from_bytes);
+    nodes.iter().for_each(|node| assert!(fs.expel(*node).unwrap()));
+    drop(fs);
+    let kept = store.get(Table::Meta, b"expelled").unwrap().unwrap();
+    assert_eq!(kept[..], [[1; 32], [2; 32], [3; 32]].concat());
+    assert_eq!(builder().open().unwrap().expelled(), [nodes[1], nodes[2], nodes[0]]);
+    let mut batch = Batch::new();
+    batch.put(Table::Meta, "expelled", kept.slice(1..));
+    store.commit(&batch, Durability::Durable).unwrap();
+    let opened = builder().open();
+    assert!(matches!(opened, Err(OpenError::Store(StoreError::Corrupt { .. }))), "{opened:?}");
+}
+
 /// The ways in which 32 bytes could be printed.
 fn spellings(secret: &[u8; 32]) -> Vec<String> {
     let base32 = data_encoding::BASE32_NOPAD.encode(secret).to_lowercase();
@@ -80,6 +137,8 @@ async fn nothing_prints_a_secret() {
             .join(&ticket)
     };
     let fs = builder().open().unwrap();
+    // Also when it is an old one, for others and for this replica.
+    fs.rotate_secret().unwrap();
     let mut config = QuicConfig::default();
     config.listen = "127.0.0.1:0".parse().unwrap();
     let serving = fs.serve(config).await.unwrap();
@@ -90,7 +149,7 @@ async fn nothing_prints_a_secret() {
         format!("{:?} {:#?}", builder(), builder()),
         format!("{fs:?} {fs:#?}"),
         format!("{:?} {:#?}", fs.batch(), fs.watch("/", basefs::WatchFrom::Now).unwrap()),
-        format!("{serving:?} {serving:#?}"),
+        format!("{serving:?} {serving:#?} {:?}", serving.status()),
     ];
     let (flat, text) = (printed.join("\n").replace(['\n', ' '], ""), printed.join("\n"));
     for spelling in [author, node, secret].iter().flat_map(spellings) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use basefs::id::{EntryId, LinkId, NodeId};
-use basefs::node::{Frame, Input, MAX_AWAITED_IDS, MAX_AWAITS, NodeEvent, PeerFault};
+use basefs::node::{Frame, Input, MAX_AWAITED_IDS, MAX_AWAITS, NodeEvent, PeerFault, Standing};
 use bytes::Bytes;
 
 use super::world::World;
@@ -46,10 +46,13 @@ fn a_peer_tells_when_it_has_it_on_its_disk_and_not_before() {
     ask(&mut world, 0, 7, &heads);
     world.run();
     assert_eq!(world.machines[1].ids(), world.machines[0].ids(), "it is there in memory");
-    assert_eq!(told(&world, 0, 7), BTreeSet::new());
+    // Asked before it came, and after.
+    ask(&mut world, 0, 8, &heads);
+    world.run();
+    assert_eq!((told(&world, 0, 7), told(&world, 0, 8)), (BTreeSet::new(), BTreeSet::new()));
     world.machines[1].is_stuck = false;
     world.run();
-    assert_eq!(told(&world, 0, 7), [node(1)].into());
+    assert_eq!((told(&world, 0, 7), told(&world, 0, 8)), ([node(1)].into(), [node(1)].into()));
     assert!(world.machines.iter().all(|machine| machine.faults.is_empty()));
 }
 
@@ -187,4 +190,18 @@ fn who_asks_too_much_or_answers_what_was_not_asked_is_hung_up_on() {
     let (mut world, link) = stranger();
     world.hear(0, link, &Frame::Reached { token: 0 });
     assert_eq!(world.machines[0].faults, [PeerFault::OutOfPlace]);
+}
+
+#[test]
+fn sessions_say_how_far_a_peer_is() {
+    let mut world = World::new(2, 1);
+    assert_eq!(world.machines[0].node.standing(&node(1)).0, Standing::Unknown);
+    write(&mut world, 1, "file");
+    world.connect(0, 1);
+    world.run();
+    for (at, other) in [(0, 1), (1, 0)] {
+        let (standing, since) = world.machines[at].node.standing(&node(other));
+        assert_eq!((standing, since), (Standing::Equal, world.now));
+        assert_eq!(world.machines[at].node.standings().count(), 1);
+    }
 }

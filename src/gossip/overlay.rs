@@ -1,0 +1,190 @@
+//! Who is connected with whom, and who pushes to whom.
+//!
+//! Members stand on a ring in the order of a hash of their ids. Each has its next ones for
+//! neighbours, which makes the graph strongly connected whatever else is chosen, and some by
+//! rendezvous hashing, which makes ways short: of all others, those whose number drawn together
+//! with this node is largest. Both are stable: who comes or goes changes the choice only of those
+//! that chose it or choose it now.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::id::NodeId;
+
+/// Next ones on the ring that a node keeps a link to: two, so that the ring holds when one fails.
+const SUCCESSORS: usize = 2;
+/// Others, chosen by rendezvous.
+const CHORDS: usize = 4;
+
+/// A place on the ring: the hash first, the id for the case that two are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    hash: u64,
+    pub(super) node: NodeId,
+}
+
+impl Place {
+    pub(super) fn of(node: NodeId) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("basefs v1 member ring");
+        let mut hash = [0; 8];
+        hasher.update(node.as_bytes()).finalize_xof().fill(&mut hash);
+        Self { hash: u64::from_le_bytes(hash), node }
+    }
+
+    /// The number that this node draws together with another.
+    pub(super) fn draw(&self, other: &Place) -> u64 {
+        // The finaliser of SplitMix64: every bit of the input moves half of the output's.
+        let mut z = self.hash.rotate_left(17) ^ other.hash;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// The others in the order of the ring, starting after `me`. `sorted` is in ascending order and
+/// may contain `me`.
+pub(super) fn ring_after<'a>(
+    me: &'a Place,
+    sorted: &'a [Place],
+) -> impl Iterator<Item = &'a Place> + 'a {
+    let start = sorted.partition_point(|place| place <= me);
+    let (before, after) = sorted.split_at(start);
+    after.iter().chain(before).filter(move |place| *place != me)
+}
+
+/// The first `successors` on the ring and `chords` more by rendezvous.
+fn choose(me: &Place, sorted: &[Place], successors: usize, chords: usize) -> Vec<NodeId> {
+    let mut chosen: Vec<NodeId> =
+        ring_after(me, sorted).take(successors).map(|place| place.node).collect();
+    let mut drawn: Vec<(u64, NodeId)> =
+        ring_after(me, sorted).skip(successors).map(|place| (me.draw(place), place.node)).collect();
+    if chords < drawn.len() {
+        drawn.select_nth_unstable_by(chords, |one, other| other.cmp(one));
+        drawn.truncate(chords);
+    }
+    drawn.sort_unstable_by(|one, other| other.cmp(one));
+    chosen.extend(drawn.into_iter().map(|(_, node)| node));
+    chosen
+}
+
+/// Whom a node keeps links to when there are too many for links to all.
+pub(super) fn wanted(me: &Place, sorted: &[Place]) -> BTreeSet<NodeId> {
+    choose(me, sorted, SUCCESSORS, CHORDS).into_iter().collect()
+}
+
+/// Whom a node pushes to, of those that it is connected with; all if they are not more than
+/// `fanout`.
+pub(super) fn eager(me: &Place, connected: &[Place], fanout: usize) -> Vec<NodeId> {
+    choose(me, connected, 1, fanout.saturating_sub(1))
+}
+
+/// Whom a node pushes to when everybody is connected with everybody: the next one on the ring, and
+/// for the rest a Kautz graph as Imase and Itoh (1981) generalised it, which reaches all in the
+/// fewest steps that so few edges allow. Who comes or goes changes the choice of nearly all, but
+/// no link has to be made for it. `sorted` contains `me`.
+pub(super) fn eager_among_all(me: &Place, sorted: &[Place], fanout: usize) -> Vec<NodeId> {
+    let count = sorted.len();
+    let at = sorted.partition_point(|place| place < me);
+    let chords = fanout.saturating_sub(1);
+    let mut chosen = Vec::new();
+    let kautz = (1..=chords).map(|step| count * (chords + 1) - chords * at - step.min(count));
+    // Where these fall together, the next ones on the ring take their place.
+    for position in core::iter::once(at + 1).chain(kautz).chain(at + 2..at + count) {
+        let node = sorted.get(position % count.max(1)).map(|place| place.node);
+        let is_new = |node: &NodeId| *node != me.node && !chosen.contains(node);
+        if chosen.len() < fanout {
+            chosen.extend(node.filter(is_new));
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeMap;
+
+    fn members(count: u16) -> Vec<Place> {
+        let id = |number: u16| {
+            let mut bytes = [0; 32];
+            bytes[..2].copy_from_slice(&number.to_le_bytes());
+            NodeId::from_bytes(bytes)
+        };
+        let mut places: Vec<Place> = (0..count).map(|number| Place::of(id(number))).collect();
+        places.sort_unstable();
+        places
+    }
+
+    #[test]
+    fn the_ring_goes_round() {
+        let places = members(5);
+        for (at, me) in places.iter().enumerate() {
+            let after: Vec<&Place> = ring_after(me, &places).collect();
+            let expected: Vec<&Place> = (1..5).map(|step| &places[(at + step) % 5]).collect();
+            assert_eq!(after, expected);
+        }
+    }
+
+    #[test]
+    fn few_choose_all() {
+        for count in 1..5 {
+            let places = members(count);
+            for me in &places {
+                assert_eq!(eager(me, &places, 4).len(), places.len() - 1);
+                assert_eq!(wanted(me, &places).len(), places.len() - 1);
+            }
+        }
+    }
+
+    #[test]
+    fn among_all_three_or_four_steps_reach_thirty_two() {
+        for count in 1..=32 {
+            let places = members(count);
+            let pushes: BTreeMap<NodeId, Vec<NodeId>> =
+                places.iter().map(|me| (me.node, eager_among_all(me, &places, 4))).collect();
+            for (start, first) in &pushes {
+                assert_eq!(first.len(), 4.min(places.len() - 1));
+                let mut reached = BTreeSet::from([*start]);
+                for _ in 0..4 {
+                    let edge: Vec<NodeId> =
+                        reached.iter().flat_map(|node| &pushes[node]).copied().collect();
+                    reached.extend(edge);
+                }
+                assert_eq!(reached.len(), places.len());
+            }
+        }
+    }
+
+    #[test]
+    fn one_more_or_less_changes_little() {
+        let places = members(1_000);
+        let gone = places[500];
+        let left: Vec<Place> = places.iter().copied().filter(|place| *place != gone).collect();
+        let (mut changed, mut links) = (0, 0);
+        for me in &left {
+            let (before, after) = (wanted(me, &places), wanted(me, &left));
+            links += after.len();
+            changed += before.symmetric_difference(&after).count();
+            if !before.contains(&gone.node) {
+                assert_eq!(before, after, "only who chose it chooses again");
+            }
+        }
+        assert_eq!(links, 999 * 6);
+        // Each of the six or so that chose it, and the two before it on the ring, lose and gain
+        // one; a chord that becomes a successor makes room for another.
+        assert!(changed <= 40, "{changed} of {links} links changed");
+    }
+
+    #[test]
+    fn chords_are_spread_evenly() {
+        let places = members(1_000);
+        let mut chosen = BTreeMap::new();
+        for me in &places {
+            for node in wanted(me, &places) {
+                *chosen.entry(node).or_insert(0_u32) += 1;
+            }
+        }
+        let most = chosen.values().max().copied();
+        assert!(most < Some(20), "one member is chosen by {most:?}, six on average");
+    }
+}
