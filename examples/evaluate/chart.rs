@@ -72,6 +72,15 @@ impl Who {
         }
     }
 
+    /// For tables.
+    pub(crate) const fn id(self) -> &'static str {
+        match self {
+            Self::Basefs => "basefs",
+            Self::Baseline => "baseline",
+            Self::Published => "published",
+        }
+    }
+
     /// Colours that eyes of any kind can tell apart, and that stay apart in print.
     const fn class(self) -> &'static str {
         match self {

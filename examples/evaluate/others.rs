@@ -44,13 +44,13 @@ pub(crate) fn interval(args: &Args) -> Result<(), Box<dyn Error>> {
         for runs in runs.chunk_by(|(a, _), (b, _)| a.0 == b.0) {
             let Some(((seconds, ..), _)) = runs.first() else { continue };
             let Summary { median, max, .. } = Summary::of(runs.iter().map(|run| *run.1).collect());
-            writeln!(csv, "{},{seconds},{median:.1},{max:.1}", system.who().name())?;
+            writeln!(csv, "{},{seconds},{median:.1},{max:.1}", system.who().id())?;
             points.push((f64::from(*seconds), median));
         }
         lines.push(series(system.who(), What::Median, points));
     }
     for (seconds, mean, max) in &published {
-        writeln!(csv, "{},{seconds},{mean},{max}", Who::Published.name())?;
+        writeln!(csv, "{},{seconds},{mean},{max}", Who::Published.id())?;
     }
     let of = |y: fn(&(u32, f64, f64)) -> f64| {
         published.iter().map(|row| (f64::from(row.0), y(row))).collect::<Vec<_>>()
@@ -135,7 +135,7 @@ pub(crate) fn workload(args: &Args) -> Result<(), Box<dyn Error>> {
                 continue;
             }
             let Summary { samples, median, p90, p99, max } = summary;
-            let who = system.who().name();
+            let who = system.who().id();
             writeln!(csv, "{who},{objects},{samples},{median:.4},{p90:.4},{p99:.4},{max:.4}")?;
             by_size.push((f64::from(u32::try_from(objects)?), summary));
         }
@@ -152,7 +152,7 @@ pub(crate) fn workload(args: &Args) -> Result<(), Box<dyn Error>> {
         writeln!(
             csv,
             "{},{},{},{},{},{},{}",
-            Who::Published.name(),
+            Who::Published.id(),
             row.objects.unwrap_or_default(),
             row.samples,
             row.median,
