@@ -203,3 +203,56 @@ fn bits(option: &str, value: &str) -> Result<u64, String> {
         _ => Err(format!("{option} is from 1kbit to 100gbit, not {value}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Option<Args>, String> {
+        Args::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_scenario_of_ones_own() {
+        let args = parse("--delay 640ms --loss 40% --rate 64kbit --correlation 25% --objects 12");
+        let scenario = args.unwrap().unwrap().custom.unwrap();
+        let Conditions { delay, deviation, loss, correlation, rate } = scenario.conditions;
+        assert_eq!((delay, deviation), (Duration::from_millis(640), 0.0));
+        assert_eq!((loss, correlation, rate), (0.4, 0.25, Some(64_000)));
+        assert_eq!((scenario.objects, scenario.nodes), (12, 30));
+    }
+
+    #[test]
+    fn names_choose_and_nothing_means_all() {
+        let args = parse("loss S3 --quick").unwrap().unwrap();
+        assert!(
+            args.wants("loss") && args.wants("S3") && !args.wants("S4") && !args.wants("delay")
+        );
+        assert_eq!(args.seeds, 3);
+        let args = parse("").unwrap().unwrap();
+        assert!(args.wants("delay") && args.wants("S8") && args.seeds == 20);
+        assert!(parse("targets").unwrap().unwrap().wants("S5"));
+        assert!(parse("loss --help").unwrap().is_none());
+    }
+
+    #[test]
+    fn nonsense_is_told_what_is_wrong_with_it() {
+        for (line, complaint) in [
+            ("--loss 40", "--loss takes a percentage such as 40%, not 40"),
+            ("--loss 100%", "--loss is less than 100%, not 100%"),
+            ("--delay 5", "--delay takes a time such as 640ms or 1.5s, not 5"),
+            ("--delay 2000s", "--delay is at most 60s, not 2000s"),
+            ("--rate 5parsec", "--rate takes a rate such as 64kbit or 1mbit, not 5parsec"),
+            ("--rate 1bit", "--rate is from 1kbit to 100gbit, not 1bit"),
+            ("--nodes 1", "--nodes is from 2 to 2000, not 1"),
+            ("--seeds many", "--seeds takes a whole number, not many"),
+            ("--delay", "--delay needs a value"),
+            ("--frobnicate", "unknown option --frobnicate"),
+            ("loss --delay 5ms", "loss has its own scenarios"),
+            ("frobnicate", "frobnicate is none of delay, loss"),
+        ] {
+            let told = parse(line).unwrap_err();
+            assert!(told.starts_with(complaint), "{line}: {told}");
+        }
+    }
+}

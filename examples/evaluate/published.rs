@@ -60,3 +60,20 @@ pub(crate) fn sync_interval() -> Vec<(u32, f64, f64)> {
     };
     SYNC_INTERVAL.lines().skip(1).filter_map(parse).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_rows_are_read() {
+        let rows = convergence();
+        assert_eq!(rows.len(), 819);
+        let row = rows.iter().find(|row| row.scenario == "bw-16" && row.objects == Some(12));
+        let row = row.expect("it is one of the published");
+        assert_eq!((row.experiment, row.number(), row.median), ("basefs", Some(16), 43.77));
+        assert_eq!(row.converged, Some(30.0));
+        assert_eq!(sync_interval().len(), 8);
+        assert_eq!(sync_interval()[0], (1, 2585.0, 8639.0));
+    }
+}

@@ -2,5 +2,6 @@
 
 mod baseline;
 mod engine;
+mod memberlist;
 mod quic;
 mod spread;
