@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -101,9 +103,9 @@ impl Args {
                 "--help" | "-h" => return Ok(None),
                 "--quick" => parsed.quick = true,
                 "--json" => parsed.json = true,
-                "--seed" => parsed.seed = number(&arg, &value()?, 0, u64::MAX)?,
-                "--seeds" => seeds = Some(number(&arg, &value()?, 1, MAX_SEEDS)?),
-                "--nodes" => parsed.nodes = number(&arg, &value()?, 2, MAX_NODES)?,
+                "--seed" => parsed.seed = number(&arg, &value()?, &(0..=u64::MAX))?,
+                "--seeds" => seeds = Some(number(&arg, &value()?, &(1..=MAX_SEEDS))?),
+                "--nodes" => parsed.nodes = number(&arg, &value()?, &(2..=MAX_NODES))?,
                 "--out" => parsed.out = value()?.into(),
                 "--delay" | "--deviation" | "--loss" | "--correlation" | "--rate" | "--objects" => {
                     let value = value()?;
@@ -146,19 +148,22 @@ impl Scenario {
             "--loss" => *loss = share(option, value)?,
             "--correlation" => *correlation = share(option, value)?,
             "--rate" => *rate = Some(bits(option, value)?),
-            _ => self.objects = number(option, value, 1, MAX_OBJECTS)?,
+            _ => self.objects = number(option, value, &(1..=MAX_OBJECTS))?,
         }
         Ok(())
     }
 }
 
-fn number<T>(option: &str, value: &str, least: T, most: T) -> Result<T, String>
+fn number<T>(option: &str, value: &str, allowed: &RangeInclusive<T>) -> Result<T, String>
 where
-    T: FromStr + PartialOrd + std::fmt::Display,
+    T: FromStr + PartialOrd + Display,
 {
     match value.parse::<T>() {
-        Ok(number) if number >= least && number <= most => Ok(number),
-        Ok(_) => Err(format!("{option} is from {least} to {most}, not {value}")),
+        Ok(number) if allowed.contains(&number) => Ok(number),
+        Ok(_) => {
+            let (least, most) = (allowed.start(), allowed.end());
+            Err(format!("{option} is from {least} to {most}, not {value}"))
+        }
         Err(_) => Err(format!("{option} takes a whole number, not {value}")),
     }
 }
@@ -190,6 +195,11 @@ fn share(option: &str, value: &str) -> Result<f64, String> {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the bounds are checked where it is cast"
+)]
 fn bits(option: &str, value: &str) -> Result<u64, String> {
     let bits = match split(value) {
         Some((number, "bit")) => number,

@@ -54,9 +54,9 @@ fn row(line: &'static str) -> Published {
 /// By interval in seconds: bytes per second and node, mean and most.
 pub(crate) fn sync_interval() -> Vec<(u32, f64, f64)> {
     let parse = |line: &str| {
-        let mut fields = line.trim_end().split(',');
-        let mut next = || fields.next().and_then(|field| field.parse::<f64>().ok());
-        Some((next()? as u32, next()?, next()?))
+        let (interval, rates) = line.trim_end().split_once(',')?;
+        let (mean, most) = rates.split_once(',')?;
+        Some((interval.parse().ok()?, mean.parse().ok()?, most.parse().ok()?))
     };
     SYNC_INTERVAL.lines().skip(1).filter_map(parse).collect()
 }
