@@ -1,6 +1,10 @@
 //! Replicas over real QUIC on loopback, beside what else could be done on the same machine:
 //! `cargo bench --bench network`, or with `-- N2` one row, with `-- --json` for programs.
 //!
+//! N1: one write to a peer. N2: everything to an empty replica. N3: ten missed of ten thousand. N4:
+//! ten of a million (takes a minute and 1.2 GB of disk). N5: a copy of `/etc`, or of `--dir`. What
+//! thirty processes do (N6, N7) is measured by `examples/cluster.rs`, iroh-docs by `benches/peers`.
+//!
 //! Works in the current directory, so that it meets a disk and not a file system in memory. Both
 //! replicas run in this process, so CPU time is that of both.
 // A bench is a program: it prints its table and stops at what it did not expect.
@@ -25,7 +29,8 @@ mod clock;
 mod etc;
 #[path = "network/latency.rs"]
 mod latency;
-#[path = "network/million.rs"]
+#[path = "support/million.rs"]
+#[allow(dead_code, reason = "another bench uses more of it")]
 mod million;
 #[path = "../tests/it/sync/replica.rs"]
 #[allow(dead_code, clippy::panic, reason = "it is of the tests, which use more of it")]
@@ -34,6 +39,8 @@ mod replica;
 mod report;
 #[path = "network/resync.rs"]
 mod resync;
+#[path = "network/session.rs"]
+mod session;
 #[path = "network/syncthing.rs"]
 mod syncthing;
 #[path = "support/trees.rs"]
@@ -58,11 +65,12 @@ fn main() {
         runtime.block_on(first_sync(&dir("N2"), &options, &report));
     }
     if options.wants("N3") {
-        runtime.block_on(resync::measure(&dir("N3"), &options, &report));
-        million::measure("N3", 10_000, [5_000.0, 12_000.0], &report);
+        runtime.block_on(resync::of_ten_thousand(&dir("N3"), &options, &report));
+        session::measure("N3", 10_000, [5_000.0, 12_000.0], &report);
     }
     if options.wants("N4") {
-        million::measure("N4", 1_000_000, [4_000.0, 25_000.0], &report);
+        runtime.block_on(resync::of_a_million(&dir("N4"), &report));
+        session::measure("N4", 1_000_000, [4_000.0, 25_000.0], &report);
     }
     if options.wants("N5") {
         etc::measure(&dir("N5"), &runtime, &options, &report);

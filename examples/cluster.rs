@@ -78,7 +78,7 @@ struct Measured {
 
 /// Runs what was asked for; whether everything arrived.
 fn run(options: &Options) -> Result<bool, Error> {
-    let Some(network) = Network::enter(options)? else { return Ok(true) };
+    let network = Network::enter(options)?;
     if !options.json {
         println!("{} nodes, {}; again: {}\n", options.nodes, network.describe(), options.command());
     }

@@ -157,8 +157,11 @@ fn git(root: &Path, source: &Path) -> Times {
     run(git(&origin).args(["add", "--all", "--force"]));
     run(git(&origin).args(["commit", "--quiet", "--message", "import"]));
     let port = free_port();
-    let mut daemon = Command::new("git");
-    daemon.args(["daemon", "--export-all", "--listen=127.0.0.1", &format!("--port={port}")]);
+    // By itself: `git daemon` would start it as a child, and leave it behind.
+    let programs = Command::new("git").arg("--exec-path").output().unwrap().stdout;
+    let programs = String::from_utf8(programs).unwrap();
+    let mut daemon = Command::new(Path::new(programs.trim()).join("git-daemon"));
+    daemon.args(["--export-all", "--listen=127.0.0.1", &format!("--port={port}")]);
     let _daemon = Running::start(daemon.arg(format!("--base-path={}", root.display())), port);
     let url = format!("git://127.0.0.1:{port}/origin");
     let clone = |n| root.join(format!("clone{n}"));
@@ -177,12 +180,26 @@ fn git(root: &Path, source: &Path) -> Times {
     times("git clone, pull", &mut copies, &mut edits)
 }
 
-/// Two directories, no network.
+/// From a daemon on loopback.
 fn rsync(root: &Path, source: &Path) -> Times {
     let origin = root.join("origin");
     fs::create_dir(root).unwrap();
     copy(source, &origin);
-    let from = format!("{}/", origin.display());
+    let origin = fs::canonicalize(origin).unwrap();
+    let config = root.join("rsyncd.conf");
+    // As whoever runs this: what it can read, the daemon can.
+    let user = Command::new("id").arg("-u").output().unwrap().stdout;
+    let user = String::from_utf8(user).unwrap();
+    let settings = format!(
+        "use chroot = no\nuid = {user}gid = 0\n[etc]\npath = {}\nread only = yes\n",
+        origin.display()
+    );
+    fs::write(&config, settings).unwrap();
+    let port = free_port();
+    let mut daemon = Command::new("rsync");
+    daemon.args(["--daemon", "--no-detach", "--address=127.0.0.1", &format!("--port={port}")]);
+    let _daemon = Running::start(daemon.arg("--config").arg(&config), port);
+    let from = format!("rsync://127.0.0.1:{port}/etc/");
     let to = |n| root.join(format!("copy{n}"));
     let sync = |n| run(Command::new("rsync").args(["-a", &from]).arg(to(n)));
     let mut copies: Vec<Duration> = (0..ROUNDS).map(|n| timed(|| sync(n))).collect();
@@ -195,7 +212,7 @@ fn rsync(root: &Path, source: &Path) -> Times {
     });
     let mut edits: Vec<Duration> = edits.collect();
     assert_eq!(fs::read_to_string(to(0).join(EDITED)).unwrap(), text(ROUNDS));
-    times("rsync, local", &mut copies, &mut edits)
+    times("rsync daemon", &mut copies, &mut edits)
 }
 
 /// Two of them connected; one is told to scan, so that its own delays are not measured.

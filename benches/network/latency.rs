@@ -60,8 +60,11 @@ fn store(dir: &Path, one_phase: bool) -> RedbStore {
 pub(crate) async fn measure(root: &Path, options: &Options, report: &Report) {
     for (phases, one_phase) in [("two phases", false), ("one phase", true)] {
         let receiver = Arc::new(store(&root.join(format!("B, {phases}")), one_phase));
-        let (mut times, mut commits) =
-            spread(store(&root.join(format!("A, {phases}")), one_phase), receiver).await;
+        let senders = ["A", "alone"].map(|name| {
+            let dir = root.join(format!("{name}, {phases}"));
+            Fs::builder().store(Arc::new(store(&dir, one_phase))).open().unwrap()
+        });
+        let (mut times, mut commits) = spread(senders, receiver).await;
         times.sort();
         let middle = median(&mut times);
         let peer = options.peer("iroh-docs-write").map(|value| Reference::new("iroh-docs", value));
@@ -85,7 +88,9 @@ pub(crate) async fn measure(root: &Path, options: &Options, report: &Report) {
         });
     }
     let receiver = Arc::new(Lazy(store(&root.join("B, lazy"), true)));
-    let (mut times, mut commits) = spread(store(&root.join("A, lazy"), true), receiver).await;
+    let senders = ["A, lazy", "alone, lazy"]
+        .map(|name| Fs::builder().store(Arc::new(store(&root.join(name), true))).open().unwrap());
+    let (mut times, mut commits) = spread(senders, receiver).await;
     report.row(&Row {
         id: "N1",
         what: "one phase, deferred at the receiver".to_owned(),
@@ -97,11 +102,9 @@ pub(crate) async fn measure(root: &Path, options: &Options, report: &Report) {
     });
 }
 
-/// Times of writes from A to B, and of writes at A that nobody waits for.
-async fn spread(a: RedbStore, b: SharedStore) -> (Vec<Duration>, Vec<Duration>) {
-    let first = Fs::builder().store(Arc::new(a)).open().unwrap();
+/// Times of writes from A to B, and of writes at a replica that is connected to nobody, in turn.
+async fn spread([first, alone]: [Fs; 2], b: SharedStore) -> (Vec<Duration>, Vec<Duration>) {
     first.create_dir_all("/status").unwrap();
-    let commits = (0..WRITES / 4).map(|round| timed(|| write(&first, round))).collect();
     let serving = serve(&first).await;
     let second = Fs::builder().store(b).join(&serving.ticket()).open().unwrap();
     let peer = serve(&second).await;
@@ -109,19 +112,21 @@ async fn spread(a: RedbStore, b: SharedStore) -> (Vec<Duration>, Vec<Duration>) 
     // On threads of the caller's own, as an application would: not on those of the runtime.
     let times = tokio::task::spawn_blocking(move || {
         let watch = second.watch("/status", WatchFrom::Now).unwrap();
-        let times = (WRITES..2 * WRITES).map(|round| {
+        let rounds = 0..WRITES;
+        let both = rounds.map(|round| {
             std::thread::sleep(PAUSE);
+            let commit = timed(|| write(&alone, round));
             let before = Instant::now();
             write(&first, round);
             let seen = watch.next_blocking(PATIENCE);
             let time = before.elapsed();
             assert!(matches!(seen, Some(WatchEvent::Change(_))), "{seen:?}");
             assert_eq!(second.read(path(round)).unwrap(), content(round));
-            time
+            (time, commit)
         });
-        times.collect()
+        both.unzip()
     });
-    let times = times.await.unwrap();
+    let (times, commits) = times.await.unwrap();
     peer.shutdown().await.unwrap();
     serving.shutdown().await.unwrap();
     (times, commits)

@@ -19,8 +19,6 @@ const UNDER_WAY: usize = 3;
 const SOON: Duration = Duration::from_millis(10);
 /// It is started again within this time.
 const LATER: Duration = Duration::from_millis(500);
-/// Deaths that are watched until everybody knows of them.
-const WATCHED: usize = 3;
 /// A death is known by then, or never.
 const TO_NOTICE: Duration = Duration::from_secs(90);
 const TO_AGREE: Duration = Duration::from_secs(120);
@@ -34,7 +32,7 @@ pub(crate) fn run(swarm: &mut Swarm, options: &Options, report: &Report) -> Resu
     for kill in 0..kills {
         let victim = random.below(swarm.len());
         let id = kill_one(swarm, victim, &mut next, options.size, &mut random, &mut written)?;
-        if kill < WATCHED {
+        if kill < options.deaths {
             noticed.push(await_notice(swarm, &id)?);
         } else {
             thread::sleep(random.up_to(LATER));

@@ -6,7 +6,8 @@
 
 use std::env;
 use std::fs;
-use std::process::{Command, Stdio, exit};
+use std::io;
+use std::process::{Command, Stdio};
 
 use crate::Error;
 use crate::options::Options;
@@ -23,20 +24,20 @@ pub(crate) enum Network {
 }
 
 impl Network {
-    /// Takes this process into a namespace of its own, where that is allowed: it is started again
-    /// in there. Gives nothing if that was so and the other has done the work.
-    pub(crate) fn enter(options: &Options) -> Result<Option<Self>, Error> {
+    /// Takes this process into a namespace of its own, where that is allowed: it begins again in
+    /// there, and this does not return.
+    pub(crate) fn enter(options: &Options) -> Result<Self, Error> {
         if options.inside {
             sh("ip link set lo up")?;
             if !options.netns {
-                return Ok(Some(Network::Own));
+                return Ok(Network::Own);
             }
             sh(
                 "ip link add br0 type bridge && echo 1 > /proc/sys/net/ipv6/conf/br0/disable_ipv6 \
                 && ip link set br0 up",
             )?;
             let (rate, loss) = (options.rate.clone(), options.loss);
-            return Ok(Some(Network::Bridged { rate, loss }));
+            return Ok(Network::Bridged { rate, loss });
         }
         let ways: [&[&str]; 2] = [&["--net"], &["--map-root-user", "--net"]];
         let works = |way: &&&[&str]| {
@@ -49,14 +50,11 @@ impl Network {
             if options.netns {
                 return Err("--netns wants root, `unshare` and `ip`".into());
             }
-            return Ok(Some(Network::Shared));
+            return Ok(Network::Shared);
         };
         let mut again = Command::new("unshare");
         again.args(*way).arg(env::current_exe()?).arg("--inside").args(env::args_os().skip(1));
-        match again.status()?.code() {
-            Some(0) => Ok(None),
-            code => exit(code.unwrap_or(1)),
-        }
+        Err(replace(&mut again).into())
     }
 
     pub(crate) fn describe(&self) -> String {
@@ -149,8 +147,8 @@ impl Network {
         for pid in pids {
             let rules = inside(*pid, "nft list table inet wire").ok()?;
             for rule in rules.lines() {
-                let packets = rule.split("counter packets ").nth(1)?.split(' ').next();
-                let packets: u64 = packets?.parse().ok()?;
+                let Some((_, counted)) = rule.split_once("counter packets ") else { continue };
+                let packets: u64 = counted.split(' ').next()?.parse().ok()?;
                 if rule.contains("drop") {
                     dropped += packets;
                 } else {
@@ -160,6 +158,17 @@ impl Network {
         }
         (all > 0).then(|| dropped as f64 / all as f64)
     }
+}
+
+/// Becomes another program: whoever stops this one stops that. Returns only if it cannot.
+#[cfg(unix)]
+fn replace(command: &mut Command) -> io::Error {
+    std::os::unix::process::CommandExt::exec(command)
+}
+
+#[cfg(not(unix))]
+fn replace(_: &mut Command) -> io::Error {
+    io::ErrorKind::Unsupported.into()
 }
 
 /// Bytes that an interface in the namespace of a process has sent.

@@ -17,6 +17,7 @@ usage: cluster [options]
   --loss PERCENT  with --netns: packets dropped on their way into a node: 30%
   --kill          kill processes at any time while others write, start them again, compare
   --kills N       how many (default: twice the nodes)
+  --deaths N      of the first so many it is measured when all know of them (default 3)
   --tickets       tell every node of all others from the start, instead of one
   --dir DIR       where the replicas are kept meanwhile (default: the system's for such)
   --seed N        draw other numbers (default 1)
@@ -42,6 +43,7 @@ pub(crate) struct Options {
     pub(crate) loss: u32,
     pub(crate) kill: bool,
     pub(crate) kills: Option<usize>,
+    pub(crate) deaths: usize,
     pub(crate) tickets: bool,
     pub(crate) dir: Option<PathBuf>,
     pub(crate) seed: u64,
@@ -64,6 +66,7 @@ impl Default for Options {
             loss: 0,
             kill: false,
             kills: None,
+            deaths: 3,
             tickets: false,
             dir: None,
             seed: 1,
@@ -88,6 +91,7 @@ impl Options {
                 "--size" => options.size = number(&value()?)?,
                 "--idle" => options.idle = time(&value()?)?,
                 "--kills" => options.kills = Some(number(&value()?)?),
+                "--deaths" => options.deaths = number(&value()?)?,
                 "--seed" => options.seed = number(&value()?)?,
                 "--rate" => options.rate = Some(value()?),
                 "--loss" => options.loss = number(value()?.trim_end_matches('%'))?,

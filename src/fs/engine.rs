@@ -97,6 +97,9 @@ pub(super) struct Engine {
     /// Wakes whoever drives connections: there may be something to send.
     #[cfg(feature = "quic")]
     wake: tokio::sync::Notify,
+    /// The members of the group are others than those that the store remembers.
+    #[cfg(feature = "quic")]
+    pub(super) members_changed: core::sync::atomic::AtomicBool,
 }
 
 impl fmt::Debug for Engine {
@@ -117,6 +120,8 @@ impl Engine {
             watchers: Watchers::default(),
             #[cfg(feature = "quic")]
             wake: tokio::sync::Notify::new(),
+            #[cfg(feature = "quic")]
+            members_changed: core::sync::atomic::AtomicBool::new(false),
         })
     }
 

@@ -309,3 +309,105 @@ impl Table {
 }
 
 const _: () = assert!(MAX_RUMOR + ABOUT + 64 < MAX_DATAGRAM);
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Record;
+    use super::*;
+    use crate::wire::SecretKey;
+    use alloc::string::String;
+    use alloc::vec;
+
+    fn id(byte: u8) -> NodeId {
+        NodeId::from_bytes([byte; 32])
+    }
+
+    fn signed() -> (SignedRecord, Vec<u8>) {
+        let key = SecretKey::from_seed([3; 32]);
+        let node = NodeId::from_bytes(*key.public().as_bytes());
+        let (addresses, zone) = (vec![], String::new());
+        let record = Record { node, incarnation: 5, left: true, weight: 1, addresses, zone };
+        let signed = SignedRecord::sign(record, &key);
+        let mut bytes = Vec::new();
+        signed.encode(&mut bytes);
+        (signed, bytes)
+    }
+
+    #[test]
+    fn datagrams_are_frozen_and_read_back() {
+        let (seq, print, node) = (0x0102, [6, 7, 8, 9], id(4));
+        let about = About { node, incarnation: 0x0304, by: id(5) };
+        let said = [&[4; 32][..], &[4, 3, 0, 0, 0, 0, 0, 0], &[5; 32]].concat();
+        let (record, record_bytes) = signed();
+        let claim = Some(Claim::from_bytes([9; 20]));
+        for (kind, rumors, bytes) in [
+            (
+                Kind::Ping { seq, claim, print },
+                vec![],
+                [&[1, 2, 1, 0, 0, 1][..], &[9; 20], &print].concat(),
+            ),
+            (
+                Kind::Ack { seq, claim: None, print },
+                vec![Rumor::Suspect(about)],
+                [&[2, 2, 1, 0, 0, 0, 6, 7, 8, 9, 2][..], &said].concat(),
+            ),
+            (Kind::Ask { seq, node }, vec![], [&[3, 2, 1, 0, 0][..], &[4; 32]].concat()),
+            (Kind::Reached { seq }, vec![], vec![4, 2, 1, 0, 0]),
+            (Kind::Nack { seq }, vec![], vec![5, 2, 1, 0, 0]),
+            (
+                Kind::News,
+                vec![Rumor::Record(record), Rumor::Dead(about)],
+                [&[6, 1][..], &record_bytes, &[3], &said].concat(),
+            ),
+        ] {
+            let datagram = Datagram { kind, rumors };
+            let (encoded, fitting) = datagram.encode();
+            assert_eq!(encoded, bytes);
+            assert_eq!(fitting, datagram.rumors.len());
+            assert_eq!(Datagram::decode(&bytes), Ok(datagram));
+            for end in 1..bytes.len() {
+                match Datagram::decode(&bytes[..end]) {
+                    Ok(cut) => assert_eq!(cut.encode().0, bytes[..end]),
+                    Err(error) => assert_eq!(error, Undecoded::Malformed),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tables_are_frozen_and_read_back() {
+        let (own, bytes) = signed();
+        let digest = Digest([7; 16]);
+        let hello = Table::Hello { purpose: Purpose::Answer, digest, own: own.clone() };
+        let rows =
+            vec![Row { signed: own.clone(), dead: None }, Row { signed: own, dead: Some(0x0102) }];
+        for (table, bytes) in [
+            (hello, [&[1, 2][..], &[7; 16], &bytes].concat()),
+            (Table::Members(rows), [&[2, 0][..], &bytes, &[1, 2, 1, 0, 0], &bytes].concat()),
+            (Table::Members(vec![]), vec![2]),
+        ] {
+            assert_eq!(table.encode(), bytes);
+            assert_eq!(Table::decode(&bytes), Ok(table));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out() {
+        let about = About { node: id(1), incarnation: 0, by: id(2) };
+        let rumors = vec![Rumor::Dead(about); 20];
+        let (bytes, fitting) = Datagram { kind: Kind::News, rumors }.encode();
+        assert_eq!((bytes.len(), fitting), (1 + 15 * ABOUT, 15));
+    }
+
+    #[test]
+    fn later_kinds_are_told_from_rubbish() {
+        assert_eq!(Datagram::decode(&[7, 1, 2]), Err(Undecoded::Unknown));
+        assert_eq!(Table::decode(&[3, 1, 2]), Err(Undecoded::Unknown));
+        for bytes in [&[][..], &[1], &[6, 4], &[6, 2, 0]] {
+            assert_eq!(Datagram::decode(bytes), Err(Undecoded::Malformed));
+        }
+        for bytes in [&[][..], &[1, 3], &[2, 2], &[2, 0]] {
+            assert_eq!(Table::decode(bytes), Err(Undecoded::Malformed));
+        }
+    }
+}

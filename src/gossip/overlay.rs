@@ -78,6 +78,27 @@ pub(super) fn eager(me: &Place, connected: &[Place], fanout: usize) -> Vec<NodeI
     choose(me, connected, 1, fanout.saturating_sub(1))
 }
 
+/// Whom a node pushes to when everybody is connected with everybody: the next one on the ring, and
+/// for the rest a Kautz graph as Imase and Itoh (1981) generalised it, which reaches all in the
+/// fewest steps that so few edges allow. Who comes or goes changes the choice of nearly all, but
+/// no link has to be made for it. `sorted` contains `me`.
+pub(super) fn eager_among_all(me: &Place, sorted: &[Place], fanout: usize) -> Vec<NodeId> {
+    let count = sorted.len();
+    let at = sorted.partition_point(|place| place < me);
+    let chords = fanout.saturating_sub(1);
+    let mut chosen = Vec::new();
+    let kautz = (1..=chords).map(|step| count * (chords + 1) - chords * at - step.min(count));
+    // Where these fall together, the next ones on the ring take their place.
+    for position in core::iter::once(at + 1).chain(kautz).chain(at + 2..at + count) {
+        let node = sorted.get(position % count.max(1)).map(|place| place.node);
+        let is_new = |node: &NodeId| *node != me.node && !chosen.contains(node);
+        if chosen.len() < fanout {
+            chosen.extend(node.filter(is_new));
+        }
+    }
+    chosen
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +132,25 @@ mod tests {
             for me in &places {
                 assert_eq!(eager(me, &places, 4).len(), places.len() - 1);
                 assert_eq!(wanted(me, &places).len(), places.len() - 1);
+            }
+        }
+    }
+
+    #[test]
+    fn among_all_three_or_four_steps_reach_thirty_two() {
+        for count in 1..=32 {
+            let places = members(count);
+            let pushes: BTreeMap<NodeId, Vec<NodeId>> =
+                places.iter().map(|me| (me.node, eager_among_all(me, &places, 4))).collect();
+            for (start, first) in &pushes {
+                assert_eq!(first.len(), 4.min(places.len() - 1));
+                let mut reached = BTreeSet::from([*start]);
+                for _ in 0..4 {
+                    let edge: Vec<NodeId> =
+                        reached.iter().flat_map(|node| &pushes[node]).copied().collect();
+                    reached.extend(edge);
+                }
+                assert_eq!(reached.len(), places.len());
             }
         }
     }

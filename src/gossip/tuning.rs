@@ -62,7 +62,7 @@ const MESH: Tuning = Tuning {
     ring_every: 4,
     period: Duration::from_millis(4_000),
     retry: Duration::from_millis(300),
-    tries_alone: 3,
+    tries_alone: 5,
     retry_suspect: Duration::from_millis(500),
     suspicion_min: Duration::from_millis(5_000),
     suspicion_max: Duration::from_millis(30_000),
@@ -82,8 +82,9 @@ impl Tuning {
 }
 
 const _: () = {
-    assert!(LAN.retry.as_millis() * 3 < LAN.period.as_millis());
-    assert!(MESH.retry.as_millis() * 3 < MESH.period.as_millis());
+    // Those who are asked have time to try.
+    assert!(LAN.retry.as_micros() * 2 * LAN.tries_alone as u128 <= LAN.period.as_micros());
+    assert!(MESH.retry.as_micros() * 2 * MESH.tries_alone as u128 <= MESH.period.as_micros());
     assert!(LAN.fresh.as_millis() < LAN.period.as_millis());
     assert!(MESH.fresh.as_millis() < MESH.period.as_millis());
     assert!(LAN.ring_every > 0 && MESH.ring_every > 0);

@@ -40,6 +40,11 @@ impl Node {
         self.more = true;
     }
 
+    /// Whether it has [joined](Self::join).
+    pub fn is_member(&self) -> bool {
+        self.membership.is_some()
+    }
+
     /// The members that were heard of, this node excepted; none before it [joined](Self::join).
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.membership.iter().flat_map(Membership::members)

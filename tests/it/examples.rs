@@ -71,6 +71,27 @@ fn a_damaged_replica_makes_the_community_fail() {
 }
 
 #[test]
+fn a_small_cluster_spreads_writes_and_survives_kills() {
+    let arguments =
+        "--nodes 4 --writes 5 --idle 500ms --kill --kills 3 --deaths 0 --tickets --json";
+    let output = run("cluster", &arguments.split(' ').collect::<Vec<_>>());
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    let rows: Vec<serde_json::Value> =
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let row = |what: &str| {
+        let is_it = |row: &&serde_json::Value| row["what"].as_str().unwrap().contains(what);
+        rows.iter().find(is_it).unwrap_or_else(|| panic!("no row {what}: {out}"))
+    };
+    assert_eq!(row("5 writes: missed anywhere")["value"], 0.0);
+    assert_eq!(row("3 x kill -9: lost of")["value"], 0.0);
+    assert!(row("all equal after the last restart")["value"].is_number(), "in time: {out}");
+    assert!(row("400 B written, last of 3 has it")["value"].as_f64().unwrap() > 0.0);
+    assert_eq!(row("4 idle: CPU of all")["unit"], "%");
+}
+
+#[test]
 fn the_small_examples_run() {
     for (name, says) in
         [("hello", "Ana, Girona"), ("custom_store", "note 7 says: note 7"), ("sans_io", "")]
@@ -81,4 +102,6 @@ fn the_small_examples_run() {
     }
     assert_eq!(run("community", &["--nonsense"]).status.code(), Some(2));
     assert!(run("community", &["--help"]).status.success());
+    assert_eq!(run("cluster", &["--loss", "30%"]).status.code(), Some(2), "without --netns");
+    assert!(run("cluster", &["--help"]).status.success());
 }

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod engine;
+mod faults;
 mod memberlist;
 mod quic;
 mod spread;

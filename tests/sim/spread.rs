@@ -6,7 +6,7 @@ use crate::engine::hosts::{Options, World};
 use crate::engine::packets::{Loss, Way};
 
 /// A group that has found itself.
-pub fn group(options: Options) -> World {
+pub(crate) fn group(options: Options) -> World {
     let mut world = World::new(options);
     let pairs = options.hosts * (options.hosts - 1) / 2;
     let is_meshed = |world: &World| world.links() == pairs;

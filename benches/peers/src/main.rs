@@ -1,11 +1,13 @@
-//! iroh-docs, doing what `benches/local.rs` (L4) and `benches/network.rs` (N2) measure:
+//! iroh-docs, doing what `benches/local.rs` (L4) and `benches/network.rs` (N1, N2, N3) measure:
 //!
 //! ```text
-//! cd benches/peers && cargo run --release
+//! cd benches/peers && cargo run --release [-- N3]
 //! ```
 //!
 //! It prints the arguments that put its figures beside ours. Run both within minutes of each
 //! other: the machine changes. Works in the current directory, so that it meets a disk.
+
+mod network;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -28,28 +30,49 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    let rows: Vec<String> = std::env::args().skip(1).collect();
+    let wants = |id: &str| rows.is_empty() || rows.iter().any(|row| row == id);
     let root = tempfile::tempdir_in(".")?;
+    if wants("L4") {
+        local(&root.path().join("L4")).await?;
+    }
+    let mut network = Vec::new();
+    if wants("N1") {
+        network.extend(network::one_write(&root.path().join("N1")).await?);
+    }
+    if wants("N2") {
+        let (mut times, mut cpu) = first_sync(&root.path().join("N2")).await?;
+        network.push(("iroh-docs", median(&mut times)));
+        network.push(("iroh-docs-cpu", median(&mut cpu)));
+    }
+    if wants("N3") {
+        network.extend(network::ten_missed(&root.path().join("N3")).await?);
+    }
+    if !network.is_empty() {
+        let peers = network.iter().map(|(name, value)| format!(" --peer {name}={value:.2}"));
+        println!("cargo bench --bench network -- N1 N2 N3{}", peers.collect::<String>());
+    }
+    Ok(())
+}
+
+async fn local(root: &Path) -> Result<()> {
+    std::fs::create_dir_all(root)?;
     let (mut whole, mut entries) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        whole.push(write(&root.path().join(format!("whole{round}"))).await?);
-        entries.push(write_entries(&root.path().join(format!("{round}.redb"))).await?);
+        whole.push(write(&root.join(format!("whole{round}"))).await?);
+        entries.push(write_entries(&root.join(format!("{round}.redb"))).await?);
     }
-    whole.sort_by(f64::total_cmp);
-    entries.sort_by(f64::total_cmp);
     println!(
         "cargo bench --bench local -- L4 --peer iroh-docs={:.0} --peer iroh-docs-entries={:.0}",
-        whole[ROUNDS / 2],
-        entries[ROUNDS / 2]
-    );
-    let (mut times, mut cpu) = first_sync(root.path()).await?;
-    times.sort_by(f64::total_cmp);
-    cpu.sort_by(f64::total_cmp);
-    println!(
-        "cargo bench --bench network -- N2 --peer iroh-docs={:.2} --peer iroh-docs-cpu={:.2}",
-        times[times.len() / 2],
-        cpu[cpu.len() / 2]
+        median(&mut whole),
+        median(&mut entries)
     );
     Ok(())
+}
+
+fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 /// Writes a second as an application makes them, entries and contents on the disk.

@@ -4,10 +4,14 @@ mod door;
 mod peers;
 mod status;
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::Ordering;
 use core::time::Duration;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -15,6 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::fs::Fs;
 use crate::fs::engine::Engine;
+use crate::gossip::{LocalMember, Member, MemberEvent, Profile};
 use crate::id::BlockId;
 use crate::id::NodeId;
 use crate::log::EntryNo;
@@ -23,7 +28,7 @@ use crate::net::{
     BindError, Driver, DriverError, Handle, Host, PeerAddress, PeerStatus, QuicConfig,
     QuicTransport, ReplicationError, SynchroniseError, Ticket, Transport,
 };
-use crate::node::{Archive, Node};
+use crate::node::{Archive, Node, NodeEvent};
 use crate::store::StoreError;
 
 pub use door::{AdoptTicketError, DropSecretsError, RotateSecretError};
@@ -32,8 +37,11 @@ pub use status::{PeerReport, Status};
 
 pub(super) use door::Door;
 use peers::load_peers;
+use peers::remember_members;
 pub(super) use peers::{load_expelled, remember_peers};
 
+/// The time for telling others that this node leaves.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// How often a wait looks again whether a peer has connected or content has arrived.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -64,6 +72,12 @@ impl From<StoreError> for ServeError {
     }
 }
 
+/// The wall clock. Only that it goes on matters: a node that starts again is newer than before.
+fn wall_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Archive for Engine {
     type Error = StoreError;
 
@@ -82,7 +96,17 @@ impl Host for Engine {
     }
 
     fn store(&self) -> Result<(), StoreError> {
-        self.commit_all()
+        self.commit_all()?;
+        if self.members_changed.swap(false, Ordering::AcqRel) {
+            remember_members(self)?;
+        }
+        Ok(())
+    }
+
+    fn note(&self, event: &NodeEvent) -> bool {
+        use MemberEvent::{Joined, Moved, Returned};
+        let is_news = matches!(event, NodeEvent::Member(Joined(_) | Moved(_) | Returned(_)));
+        is_news && !self.members_changed.swap(true, Ordering::AcqRel)
     }
 
     fn wake(&self) -> &Notify {
@@ -113,9 +137,10 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn serve(&self, config: QuicConfig) -> Result<Serving, ServeError> {
+        let profile = config.profile;
         let transport =
             QuicTransport::bind(config, &self.identity.node).map_err(ServeError::Bind)?;
-        self.serve_on(transport)
+        self.serve_as(transport, profile)
     }
 
     /// Puts the replica on a network of the caller's choice. The transport must have the identity
@@ -137,7 +162,23 @@ impl Fs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn serve_on<T: Transport>(&self, transport: T) -> Result<Serving, ServeError> {
+        self.serve_as(transport, Profile::default())
+    }
+
+    fn serve_as<T: Transport>(
+        &self,
+        transport: T,
+        profile: Profile,
+    ) -> Result<Serving, ServeError> {
         let peers = load_peers(&**self.engine.store())?;
+        let local = LocalMember {
+            key: self.identity.node.clone(),
+            addresses: transport.local_addresses(),
+            weight: 1,
+            zone: String::new(),
+            profile,
+        };
+        self.engine.change(|node| node.join(local, wall_millis()));
         let handle =
             Driver::spawn(transport, Arc::clone(&self.engine), self.door.gate().clone(), peers);
         Ok(Serving { fs: self.clone(), handle })
@@ -218,6 +259,25 @@ impl Serving {
         self.fs.take_ticket(ticket, |admission| !admission.accepts(ticket.secret()))?;
         ticket.peers().iter().for_each(|peer| self.add_peer(peer.clone()));
         Ok(())
+    }
+
+    /// The members of the group that this node has heard of, itself excepted: who they are, where
+    /// they can be reached, and whether they are alive.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let mut config = basefs::net::QuicConfig::default();
+    /// # config.listen = "127.0.0.1:0".parse()?;
+    /// let node = basefs::Fs::in_memory()?.serve(config).await?;
+    /// for member in node.members() {
+    ///     println!("{}: {:?} for {:?}", member.node, member.state, member.zone);
+    /// }
+    /// # node.shutdown().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn members(&self) -> Vec<Member> {
+        self.fs.engine.read(|node| node.members().cloned().collect())
     }
 
     /// The peers that are known or connected.
@@ -334,6 +394,7 @@ impl Serving {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn leave(self) -> Result<(), DriverError> {
+        self.handle.leave(FAREWELL).await;
         self.handle.shutdown().await
     }
 

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::fs::Fs;
+use crate::fs::engine::Engine;
+use crate::gossip::MemberState;
 use crate::id::NodeId;
 use crate::net::{PeerAddress, Ticket};
 use crate::store::{Batch, Durability, Store, StoreError, Table};
@@ -14,6 +16,8 @@ use crate::store::{Batch, Durability, Store, StoreError, Table};
 const PEERS_KEY: &[u8] = b"peers";
 /// Where the expelled nodes are kept: their ids, ascending.
 const EXPELLED_KEY: &[u8] = b"expelled";
+/// Members that are remembered: as many as a ticket has room for.
+const MAX_REMEMBERED: usize = 16;
 /// Nodes that may be expelled at a time: 32 KiB. Who has to keep out more rotates the secret.
 pub const MAX_EXPELLED: usize = 1_024;
 
@@ -36,6 +40,18 @@ pub(in crate::fs) fn remember_peers(store: &dyn Store, ticket: &Ticket) -> Resul
     let mut batch = Batch::new();
     batch.put(Table::Meta, PEERS_KEY, public.to_string().into_bytes());
     store.commit(&batch, Durability::Durable)
+}
+
+/// Keeps the members that are alive, so that a node that starts again finds the others although
+/// the one whose ticket it has is gone.
+pub(super) fn remember_members(engine: &Engine) -> Result<(), StoreError> {
+    let (hierarchy, peers) = engine.read(|node| {
+        let alive = node.members().filter(|member| member.state == MemberState::Alive);
+        let peers = alive
+            .map(|member| PeerAddress { node: member.node, addresses: member.addresses.clone() });
+        (node.replica().log().genesis(), peers.take(MAX_REMEMBERED).collect())
+    });
+    remember_peers(&**engine.store(), &Ticket::new(hierarchy, None, peers))
 }
 
 /// The nodes that a replica has expelled.

@@ -330,15 +330,21 @@ impl Membership {
             .collect();
         linked.sort_unstable();
         let usual = if self.size() > FEW { FANOUT.1 } else { FANOUT.0 };
-        let eager = overlay::eager(&self.me, &linked, self.fanout.unwrap_or(usual));
+        let fanout = self.fanout.unwrap_or(usual);
         let link_of = |node: &NodeId| self.by_peer.get(node).copied();
-        let neighbours: Vec<LinkId> = eager.iter().filter_map(link_of).collect();
         let mut others = overlay::ring_after(&self.me, &self.ring);
+        let is_whole = others.all(|place| self.by_peer.contains_key(&place.node));
         let mut ring = Vec::new();
-        if others.all(|place| self.by_peer.contains_key(&place.node)) {
-            let linked = overlay::ring_after(&self.me, &linked);
-            ring.extend(linked.filter_map(|place| link_of(&place.node)));
-        }
+        let eager = if is_whole {
+            let others = overlay::ring_after(&self.me, &linked);
+            ring.extend(others.filter_map(|place| link_of(&place.node)));
+            let at = linked.partition_point(|place| *place < self.me);
+            linked.insert(at, self.me);
+            overlay::eager_among_all(&self.me, &linked, fanout)
+        } else {
+            overlay::eager(&self.me, &linked, fanout)
+        };
+        let neighbours: Vec<LinkId> = eager.iter().filter_map(link_of).collect();
         if neighbours != self.neighbours {
             self.neighbours.clone_from(&neighbours);
             self.outputs.push_back(Output::Neighbours(neighbours));

@@ -1,13 +1,15 @@
 //! Inputs into the node, and what its outputs ask for.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use std::net::SocketAddr;
+
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::Host;
 use super::beside::Live;
@@ -34,7 +36,7 @@ pub(super) struct Core<T: Transport, H> {
     /// The connections in use.
     pub(super) live: Mutex<BTreeMap<LinkId, Live<T::Connection>>>,
     /// Who is being dialled because the node wants it.
-    pub(super) dialing: Mutex<BTreeSet<NodeId>>,
+    pub(super) dialing: Mutex<BTreeMap<NodeId, watch::Sender<Vec<SocketAddr>>>>,
     /// When the timer will go off, in microseconds of the node's time.
     due: AtomicU64,
     /// The timer must go off earlier.
@@ -143,7 +145,7 @@ impl<T: Transport, H: Host> Core<T, H> {
             }
             Output::Event(event) => {
                 tracing::debug!(?event);
-                self.registry.note(event);
+                self.registry.note(&event);
             }
         }
         None
@@ -226,6 +228,7 @@ impl<T: Transport, H: Host> Core<T, H> {
                 Request::Await { token, heads } => {
                     self.input(Input::AwaitReplicated { token, heads });
                 }
+                Request::Leave => self.input(Input::Leave),
                 Request::Forget { token } => self.input(Input::ForgetReplicated { token }),
             }
         }

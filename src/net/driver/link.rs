@@ -1,11 +1,13 @@
 //! The life of a driver, and of each of its connections.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
@@ -15,6 +17,7 @@ use super::Host;
 use super::beside::Live;
 use super::core::{Core, drain};
 use super::registry::{LinkEntry, Signals};
+use crate::id::NodeId;
 use crate::net::hello::{Established, welcome};
 use crate::net::{
     CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError, Transport,
@@ -58,6 +61,9 @@ impl<T: Transport, H: Host> Core<T, H> {
         let mut links = JoinSet::new();
         let mut arrivals = JoinSet::new();
         let mut dialed = BTreeSet::new();
+        let mut told = BTreeMap::new();
+        // A member decides by itself whom to dial, and when again.
+        let is_member = self.host.with_node(|node| node.is_member());
         let mut changes = self.registry.changes();
         changes.mark_changed();
         loop {
@@ -74,7 +80,13 @@ impl<T: Transport, H: Host> Core<T, H> {
                 }
                 Ok(()) = changes.changed() => {
                     for peer in self.registry.to_dial() {
-                        if dialed.insert(peer) {
+                        if is_member {
+                            let addresses = self.registry.addresses(peer);
+                            let before = told.insert(peer, addresses.clone());
+                            if before.as_ref() != Some(&addresses) {
+                                self.input(Input::AddPeer { peer, addresses });
+                            }
+                        } else if dialed.insert(peer) {
                             services.spawn(self.clone().dial_always(peer));
                         }
                     }
@@ -103,6 +115,22 @@ impl<T: Transport, H: Host> Core<T, H> {
         while changes.changed().await.is_ok() {
             let admission = changes.borrow_and_update().clone();
             self.registry.review(&admission);
+            self.dial_again();
+        }
+    }
+
+    /// Who refused, or was not to be dialled, may let this node in now, with another secret.
+    fn dial_again(self: &Arc<Self>) {
+        let mut others: Vec<(NodeId, Vec<SocketAddr>)> = self.host.with_node(|node| {
+            let alone = node.members().filter(|member| member.link.is_none());
+            alone.map(|member| (member.node, member.addresses.clone())).collect()
+        });
+        let added = self.registry.to_dial().into_iter();
+        others.extend(added.map(|peer| (peer, self.registry.addresses(peer))));
+        for (peer, addresses) in others {
+            if !self.registry.is_connected(peer) {
+                self.input(Input::AddPeer { peer, addresses });
+            }
         }
     }
 

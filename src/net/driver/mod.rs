@@ -28,7 +28,7 @@ use self::core::Core;
 use self::registry::Registry;
 use super::{ConnectError, Gate, LinkStats, PeerAddress, Transport};
 use crate::id::{EntryId, NodeId};
-use crate::node::{Archive, Node};
+use crate::node::{Archive, Node, NodeEvent};
 use crate::time::Timestamp;
 
 /// Who owns the replica: keeps the [`Node`] behind a lock, and its store.
@@ -50,6 +50,13 @@ pub trait Host: Archive<Error: fmt::Display + Send> + Send + Sync + 'static {
     /// The store failed. The driver closes all connections and stops; the error is what
     /// [`Handle::shutdown`] gives.
     fn store(&self) -> Result<(), Self::Error>;
+
+    /// Something happened that the host may want to know of; says whether it wants something
+    /// [stored](Self::store) because of it. Must not block.
+    fn note(&self, event: &NodeEvent) -> bool {
+        let _ = event;
+        false
+    }
 
     /// What the host notifies (`notify_one`) after every change of the node that the driver did
     /// not ask for: above all after local entries are [`stored`](Node::stored).
@@ -122,6 +129,13 @@ impl Handle {
     /// The peers that were added or are connected, in the order of their ids.
     pub fn peers(&self) -> Vec<PeerStatus> {
         self.registry.peers()
+    }
+
+    /// Takes leave of the other members, so that they do not take this node for dead, and waits
+    /// until all connections are closed, at most so long. A node that is no member does nothing.
+    pub async fn leave(&self, timeout: Duration) {
+        // Whoever was not told in time finds out.
+        let _ = tokio::time::timeout(timeout, self.registry.leave()).await;
     }
 
     /// Waits until every connected peer, or the one given, has the same entries as this node: a

@@ -99,6 +99,8 @@ struct State {
 
 /// What somebody wants of the node.
 pub(super) enum Request {
+    /// Takes leave of the others.
+    Leave,
     /// A session, and to know the number of the last one before it.
     Synchronise { link: LinkId, answer: oneshot::Sender<u64> },
     /// To know who has these entries.
@@ -209,6 +211,14 @@ impl Registry {
         if let Some(peer) = self.state.lock().peers.get_mut(&node) {
             peer.failures = failures;
             peer.error = error;
+        }
+    }
+
+    /// The same, of one attempt more.
+    pub(super) fn dial_failed_again(&self, node: NodeId, error: ConnectError) {
+        if let Some(peer) = self.state.lock().peers.get_mut(&node) {
+            peer.failures = peer.failures.saturating_add(1);
+            peer.error = Some(error);
         }
     }
 
@@ -358,16 +368,16 @@ impl Registry {
 
 /// Sessions.
 impl Registry {
-    pub(super) fn note(&self, event: NodeEvent) {
+    pub(super) fn note(&self, event: &NodeEvent) {
         let mut state = self.state.lock();
         if let NodeEvent::Replicated { peer, token, .. } = event
-            && let Some(wait) = state.waits.get(&token)
+            && let Some(wait) = state.waits.get(token)
         {
             wait.send_modify(|reached| {
-                reached.insert(peer);
+                reached.insert(*peer);
             });
         }
-        let NodeEvent::SyncFinished { link, session, equal, sent, received } = event else {
+        let NodeEvent::SyncFinished { link, session, equal, sent, received } = *event else {
             return;
         };
         let Some(linked) = state.linked(link) else { return };
@@ -379,6 +389,13 @@ impl Registry {
                 progress.equal = session;
             }
         });
+    }
+
+    /// Takes leave of the others, and waits until all have been told.
+    pub(super) async fn leave(&self) {
+        self.state.lock().requests.push(Request::Leave);
+        self.requested.notify_one();
+        self.until(|state| state.by_link.is_empty()).await;
     }
 
     pub(super) fn take_requests(&self) -> Vec<Request> {
@@ -528,7 +545,7 @@ mod tests {
         let shape = |request| match request {
             Request::Await { token, .. } => (true, token),
             Request::Forget { token } => (false, token),
-            Request::Synchronise { .. } => panic!("nobody wants a session"),
+            Request::Synchronise { .. } | Request::Leave => panic!("nobody wants that"),
         };
         registry.take_requests().into_iter().map(shape).collect()
     }
@@ -546,11 +563,11 @@ mod tests {
         assert_eq!(outcome, Err(ReplicationError::TimedOut { reached: 0 }));
         assert_eq!(requests(&registry), [(true, 0), (true, 1), (false, 1)]);
         for event in [told(1, 0), told(1, 0), told(2, 1), told(3, 9)] {
-            registry.note(event);
+            registry.note(&event);
         }
         let early = tokio::time::timeout(Duration::from_secs(1), &mut waiting).await;
         assert!(early.is_err(), "one of two has it");
-        registry.note(told(2, 0));
+        registry.note(&told(2, 0));
         assert_eq!(waiting.await, Ok(Vec::from([node(1), node(2)])));
         assert_eq!(requests(&registry), [(false, 0)]);
     }

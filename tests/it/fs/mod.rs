@@ -12,6 +12,8 @@ mod history;
 mod history_diff;
 #[cfg(feature = "quic")]
 mod history_why;
+#[cfg(all(unix, feature = "quic"))]
+mod killed;
 mod local;
 #[cfg(feature = "quic")]
 mod network;

@@ -121,7 +121,8 @@ async fn equal_replicas_cost_next_to_nothing_to_compare() {
     peer.wait_synced(PATIENCE).await.unwrap();
     let link = peer.peers().into_iter().find_map(|peer| peer.link).unwrap();
     let bytes = link.stats.sent + link.stats.received;
-    assert!(bytes <= 1_000, "{bytes} bytes to find out that nothing differs, hello included");
+    println!("{bytes} bytes to find out that nothing differs, hello and greetings included");
+    assert!(bytes <= 2_500, "{bytes} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

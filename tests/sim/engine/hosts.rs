@@ -13,9 +13,10 @@ use basefs::time::Timestamp;
 
 use super::author;
 use super::disk::Disk;
+use super::net::{Carried, settle};
 use super::packets::Packets;
 use super::queue::{Micros, Queue};
-use super::quic::{Connection, Control, Datagram};
+use super::quic::{Control, Quic};
 use super::rng::Rng;
 
 /// What a world is made with.
@@ -48,19 +49,16 @@ impl Default for Options {
 }
 
 pub(super) enum Event {
-    Packet { connection: u64, at: usize, datagram: Datagram },
-    Connection { connection: u64, at: usize },
+    Carried(Carried),
     Node(usize, u32),
     Commit(usize, u32),
     Input(usize, u32, Box<Input>),
-    Paths(usize, u32),
 }
 
-pub(super) struct Wire {
-    pub(super) connection: Connection,
-    pub(super) timers: [Option<Micros>; 2],
-    /// Which life of each host it belongs to.
-    pub(super) lives: [u32; 2],
+impl From<Carried> for Event {
+    fn from(carried: Carried) -> Self {
+        Event::Carried(carried)
+    }
 }
 
 /// What is being sent on the stream of a link.
@@ -102,8 +100,7 @@ pub struct World {
     pub packets: Packets,
     pub hosts: Vec<Host>,
     pub(super) queue: Queue<Event>,
-    pub(super) wires: BTreeMap<u64, Wire>,
-    pub(super) next_connection: u64,
+    pub(super) quic: Quic,
     pub(super) memo: HashMap<EntryId, VerifiedEntry>,
     pub(super) founding: Vec<VerifiedEntry>,
     pub(super) ids: BTreeMap<NodeId, usize>,
@@ -134,8 +131,7 @@ impl World {
             packets: Packets::new(options.seed, options.hosts),
             hosts: Vec::new(),
             queue: Queue::default(),
-            wires: BTreeMap::new(),
-            next_connection: 1,
+            quic: Quic::new(options.hosts, options.control),
             memo: HashMap::new(),
             founding,
             ids: (0..options.hosts).map(|host| (node_id(host), host)).collect(),
@@ -174,9 +170,7 @@ impl World {
     /// Starts a host from its disk, or with a replica that its disk holds.
     fn start(&mut self, at: usize, replica: Option<Replica>) {
         let genesis = self.founding[0].id();
-        let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&self.rng.next().to_le_bytes());
-        let now = self.now();
+        let seed = self.rng.bytes();
         let host = &mut self.hosts[at];
         host.life += 1;
         let replica = replica.unwrap_or_else(|| host.disk.restore(genesis));
@@ -184,16 +178,13 @@ impl World {
         if self.options.membership {
             super::member::join(self, at);
         }
-        let life = self.hosts[at].life;
-        // Not all at once.
-        let offset = self.rng.below(1_000_000);
-        self.queue.push(now + offset, Event::Paths(at, life));
         self.drain(at);
     }
 
     /// Starts a host that is down.
     pub fn restart(&mut self, at: usize) {
         assert!(self.hosts[at].node.is_none(), "it is up");
+        self.quic.restart(at);
         self.start(at, None);
     }
 
@@ -207,18 +198,7 @@ impl World {
         fresh.sessions = host.sessions;
         std::mem::swap(&mut fresh.faults, &mut host.faults);
         *host = fresh;
-        let mut over = Vec::new();
-        for (number, wire) in &mut self.wires {
-            for end in 0..2 {
-                if wire.connection.hosts[end] == at {
-                    wire.connection.forget(end);
-                }
-            }
-            if wire.connection.is_over() {
-                over.push(*number);
-            }
-        }
-        over.iter().for_each(|number| drop(self.wires.remove(number)));
+        self.quic.crash(at);
     }
 
     pub fn is_up(&self, at: usize) -> bool {
@@ -275,6 +255,7 @@ impl World {
     /// Lets time pass.
     pub fn run_for(&mut self, duration: Duration) {
         let end = self.now() + micros(duration);
+        self.settle();
         while let Some(event) = self.queue.pop_until(end) {
             self.happen(event);
         }
@@ -284,6 +265,7 @@ impl World {
     pub fn run_until(&mut self, most: Duration, is_so: impl Fn(&Self) -> bool) -> bool {
         let end = self.now() + micros(most);
         let mut looks = 0_u32;
+        self.settle();
         while let Some(event) = self.queue.pop_until(end) {
             self.happen(event);
             looks += 1;
@@ -296,16 +278,30 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Packet { connection, at, datagram } => self.arrive(connection, at, &datagram),
-            Event::Connection { connection, at } => self.connection_due(connection, at),
+            Event::Carried(carried) => {
+                carried.happen(&mut self.queue, &mut self.packets, &mut self.quic);
+            }
             Event::Node(at, life) if self.hosts[at].life == life => {
                 self.hosts[at].timer = None;
                 self.tell(at, Input::Timeout);
             }
             Event::Commit(at, life) if self.hosts[at].life == life => self.commit(at),
             Event::Input(at, life, input) if self.hosts[at].life == life => self.tell(at, *input),
-            Event::Paths(at, life) if self.hosts[at].life == life => self.look_at_paths(at),
             _ => {}
+        }
+        self.settle();
+    }
+
+    /// Lets packets leave and nodes hear what happened on their connections, until nothing is left
+    /// to do at this time.
+    fn settle(&mut self) {
+        loop {
+            settle(&mut self.queue, &mut self.packets, &mut self.quic);
+            let Some((end, happening)) = self.quic.poll() else { return };
+            self.happened(end, happening);
+            while let Some((end, happening)) = self.quic.poll() {
+                self.happened(end, happening);
+            }
         }
     }
 
@@ -441,8 +437,7 @@ impl World {
 
     /// Links between hosts that both ends hold for open.
     pub fn links(&self) -> usize {
-        let open = |wire: &&Wire| wire.connection.is_open(0) && wire.connection.is_open(1);
-        self.wires.values().filter(open).count()
+        self.quic.standing()
     }
 }
 

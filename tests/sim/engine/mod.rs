@@ -10,6 +10,7 @@ pub mod author;
 pub mod disk;
 pub mod hosts;
 pub mod member;
+pub mod net;
 pub mod packets;
 pub mod queue;
 pub mod quic;

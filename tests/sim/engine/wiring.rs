@@ -7,15 +7,13 @@ use basefs::gossip::PushId;
 use basefs::id::{LinkId, NodeId};
 use basefs::node::{Input, NodeEvent, Output};
 
-use super::hosts::{Event, Host, Sending, Wire, World, link, node_id};
-use super::packets::IP_UDP;
-use super::quic::{Connection, Datagram, Event as Happened, Up};
+use super::hosts::{Host, Sending, World, link, node_id};
+use super::quic::{EndId, Happening};
 
 /// What checking one signature takes.
 const VERIFY: u64 = 40;
 /// Two hosts that dial each other at the same time both see two connections within this time.
 const SIMULTANEOUS: u64 = 10_000_000;
-const LOOK_AT_PATHS: u64 = 1_000_000;
 
 impl World {
     /// Does everything that a node wants done.
@@ -32,8 +30,7 @@ impl World {
                         self.pump(at, link.number());
                     }
                 }
-                // Frames are handed over whatever the node says of its room.
-                Output::Receive { .. } => {}
+                Output::Receive { link } => self.read(at, link.number()),
                 Output::Verify { link, entries } => {
                     let cost = VERIFY * entries.len() as u64;
                     let (entries, invalid) = self.verify(entries);
@@ -68,32 +65,19 @@ impl World {
         }
     }
 
-    fn side(&self, connection: u64, at: usize) -> Option<usize> {
-        let hosts = self.wires.get(&connection)?.connection.hosts;
-        hosts.iter().position(|host| *host == at)
-    }
-
     fn send_datagram(&mut self, at: usize, link: LinkId, bytes: Bytes) {
         assert!(bytes.len() <= basefs::limits::MAX_DATAGRAM, "a datagram of {}", bytes.len());
         let bytes = self.garble(at, bytes);
-        let Some(side) = self.side(link.number(), at) else { return };
-        if let Some(wire) = self.wires.get_mut(&link.number())
-            && let Some(end) = wire.connection.end(side)
-        {
-            end.datagram(bytes);
-            self.transmit(link.number(), side);
+        if let Some(end) = self.quic.end_at(link.number(), at) {
+            self.quic.datagram(end, bytes);
         }
     }
 
     fn push(&mut self, at: usize, link: LinkId, push: PushId, bytes: Bytes) {
         self.hosts[at].pushes += 1;
         let bytes = self.garble(at, bytes);
-        let Some(side) = self.side(link.number(), at) else { return };
-        if let Some(wire) = self.wires.get_mut(&link.number())
-            && let Some(end) = wire.connection.end(side)
-        {
-            end.push(push, bytes);
-            self.transmit(link.number(), side);
+        if let Some(end) = self.quic.end_at(link.number(), at) {
+            self.quic.push(end, push.number(), bytes);
         }
     }
 
@@ -125,130 +109,53 @@ impl World {
     }
 
     pub(super) fn dial(&mut self, from: usize, to: usize) {
-        let number = self.next_connection;
-        self.next_connection += 1;
-        let connection = Connection::dial([from, to], self.options.control, self.now());
-        let lives = [self.hosts[from].life, self.hosts[to].life];
-        self.wires.insert(number, Wire { connection, timers: [None, None], lives });
-        self.hosts[from].dialing.insert(number, to);
-        self.transmit(number, 0);
+        let end = self.quic.dial(self.now(), from, to);
+        self.hosts[from].dialing.insert(u64::from(end.connection), to);
     }
 
-    /// Something arrives at one end of a connection.
-    pub(super) fn arrive(&mut self, number: u64, at: usize, datagram: &Datagram) {
-        let now = self.now();
-        let Some(wire) = self.wires.get_mut(&number) else { return };
-        let host = wire.connection.hosts[at];
-        let mut answers = Vec::new();
-        if self.hosts[host].node.is_none() {
-            // Nobody is there to answer.
-            return;
-        }
-        if self.hosts[host].life != wire.lives[at] {
-            // A connection of an earlier life; a dial may reach the present one.
-            if matches!(datagram, Datagram::Initial) {
-                return;
-            }
-            answers.push(Datagram::Reset);
-        }
-        let events = if answers.is_empty() {
-            wire.connection.take(now, at, datagram, &mut answers)
-        } else {
-            Vec::new()
-        };
-        self.answer(number, at, answers);
-        for event in events {
-            self.happened(number, at, event);
-        }
-        self.transmit(number, at);
-        self.pump(host, number);
-    }
-
-    pub(super) fn connection_due(&mut self, number: u64, at: usize) {
-        let now = self.now();
-        let Some(wire) = self.wires.get_mut(&number) else { return };
-        wire.timers[at] = None;
-        let mut answers = Vec::new();
-        let events = wire.connection.handle_timeout(now, at, &mut answers);
-        self.answer(number, at, answers);
-        for event in events {
-            self.happened(number, at, event);
-        }
-        self.transmit(number, at);
-    }
-
-    fn answer(&mut self, number: u64, at: usize, answers: Vec<Datagram>) {
-        for datagram in answers {
-            self.send_packet(number, at, datagram);
-        }
-    }
-
-    fn send_packet(&mut self, number: u64, at: usize, datagram: Datagram) {
-        let Some(wire) = self.wires.get(&number) else { return };
-        let (from, to) = (wire.connection.hosts[at], wire.connection.hosts[1 - at]);
-        let now = self.now();
-        let arrivals = self.packets.send(now, from, to, datagram.size() + IP_UDP);
-        for arrival in arrivals.into_iter().flatten() {
-            let datagram = datagram.clone();
-            self.queue.push(arrival, Event::Packet { connection: number, at: 1 - at, datagram });
-        }
-    }
-
-    /// Sends what may leave one end now, and sets its timer.
-    fn transmit(&mut self, number: u64, at: usize) {
-        let now = self.now();
-        while let Some(packet) = self
-            .wires
-            .get_mut(&number)
-            .and_then(|wire| wire.connection.end(at))
-            .and_then(|end| end.next_packet(now))
-        {
-            self.send_packet(number, at, Datagram::Packet(packet));
-        }
-        let Some(wire) = self.wires.get_mut(&number) else { return };
-        if wire.connection.is_over() {
-            self.wires.remove(&number);
-            return;
-        }
-        if let Some(due) = wire.connection.timeout(at)
-            && wire.timers[at].is_none_or(|timer| due < timer)
-        {
-            wire.timers[at] = Some(due);
-            self.queue.push(due.max(now + 1), Event::Connection { connection: number, at });
-        }
-    }
-
-    fn happened(&mut self, number: u64, at: usize, event: Happened) {
-        let Some(wire) = self.wires.get(&number) else { return };
-        let host = wire.connection.hosts[at];
+    /// Something happened on a connection.
+    pub(super) fn happened(&mut self, end: EndId, happening: Happening) {
+        // Of a connection that is gone, only that is told.
+        let number = u64::from(end.connection);
         let link = link(number);
-        match event {
-            Happened::Opened => self.opened(number, at),
-            Happened::Closed => self.closed(number, host, wire.connection.hosts[1 - at]),
-            Happened::Up(Up::Frame(bytes)) => self.tell_soon(host, 0, Input::Frame { link, bytes }),
-            Happened::Up(Up::Pushed(bytes)) => {
-                self.tell_soon(host, 0, Input::Pushed { link, bytes })
+        let ends = self.quic.host(end).zip(self.quic.peer(end));
+        let Some((host, peer)) = ends else { return };
+        let input = match happening {
+            Happening::Secured => return,
+            Happening::Up => return self.opened(end, host, peer),
+            Happening::Failed | Happening::Down => return self.closed(number, host, peer),
+            Happening::Readable => return self.read(host, number),
+            Happening::Writable => return self.pump(host, number),
+            Happening::Pushed(bytes) => Input::Pushed { link, bytes },
+            Happening::PushEnded(token, delivered) => {
+                Input::PushEnded { link, push: PushId::new(token), delivered }
             }
-            Happened::Up(Up::PushEnded(push)) => {
-                self.tell_soon(host, 0, Input::PushEnded { link, push, delivered: true });
-            }
-            Happened::Up(Up::Datagram(bytes)) => {
-                self.tell_soon(host, 0, Input::Datagram { link, bytes });
-            }
+            Happening::Datagram(bytes) => Input::Datagram { link, bytes },
+            Happening::Path(path) => Input::Path { link, path },
+        };
+        self.tell_soon(host, 0, input);
+    }
+
+    /// Hands frames of the ordered stream over as long as the node wants them.
+    fn read(&mut self, host: usize, number: u64) {
+        let link = link(number);
+        while self.hosts[host].node.as_mut().is_some_and(|node| node.wants_input(link))
+            && let Some(end) = self.quic.end_at(number, host)
+            && let Some(bytes) = self.quic.read(end)
+        {
+            self.tell_soon(host, 0, Input::Frame { link, bytes });
         }
     }
 
     /// A connection stands at one end: it is taken into use unless there is a better one.
-    fn opened(&mut self, number: u64, at: usize) {
-        let Some(wire) = self.wires.get(&number) else { return };
-        let (host, peer) = (wire.connection.hosts[at], wire.connection.hosts[1 - at]);
+    fn opened(&mut self, end: EndId, host: usize, peer: usize) {
+        let number = u64::from(end.connection);
         self.hosts[host].dialing.remove(&number);
         if let Some(old) = self.hosts[host].by_peer.get(&peer).copied() {
-            let is_right = |side: usize| (side == 0) == (node_id(host) < node_id(peer));
-            let keeps = self.wires.get(&old).is_some_and(|wire| {
-                let side = usize::from(wire.connection.hosts[1] == host);
-                let age = self.now() - wire.connection.since;
-                age < SIMULTANEOUS && is_right(side) && !is_right(at)
+            let is_right = |end: EndId| (end.side == 0) == (node_id(host) < node_id(peer));
+            let keeps = self.quic.end_at(old, host).is_some_and(|old| {
+                let age = self.now() - self.quic.since(old).unwrap_or(0);
+                age < SIMULTANEOUS && is_right(old) && !is_right(end)
             });
             if keeps {
                 return self.close(number, host);
@@ -257,7 +164,7 @@ impl World {
         }
         self.hosts[host].by_peer.insert(peer, number);
         self.hosts[host].sending.insert(number, Sending::Idle);
-        let up = Input::LinkUp { link: link(number), peer: node_id(peer), dialed: at == 0 };
+        let up = Input::LinkUp { link: link(number), peer: node_id(peer), dialed: end.side == 0 };
         self.tell_soon(host, 0, up);
     }
 
@@ -280,24 +187,17 @@ impl World {
 
     /// A host closes a connection.
     fn close(&mut self, number: u64, host: usize) {
-        let Some(at) = self.side(number, host) else { return };
-        let Some(wire) = self.wires.get_mut(&number) else { return };
-        let peer = wire.connection.hosts[1 - at];
-        if let Some(word) = wire.connection.close(at) {
-            self.send_packet(number, at, word);
-        }
+        let Some(end) = self.quic.end_at(number, host) else { return };
+        let Some(peer) = self.quic.peer(end) else { return };
+        self.quic.close(self.now(), end);
         self.unlink(number, host, peer);
     }
 
     /// Gives the stream of a link what it takes of what the node has for it.
     fn pump(&mut self, at: usize, number: u64) {
-        let Some(side) = self.side(number, at) else { return };
+        let Some(end) = self.quic.end_at(number, at) else { return };
         loop {
-            let takes = self
-                .wires
-                .get_mut(&number)
-                .and_then(|wire| wire.connection.end(side))
-                .is_some_and(|end| end.takes_more());
+            let takes = self.quic.wants_frame(end);
             let Host { node: Some(node), sending, disk, .. } = &mut self.hosts[at] else { return };
             let Some(state) = sending.get_mut(&number) else { return };
             if !takes || matches!(state, Sending::Idle) {
@@ -311,12 +211,7 @@ impl World {
             match outgoing.next_frame(disk).expect("a disk in memory does not fail") {
                 Some(frame) => {
                     *state = Sending::Busy(outgoing);
-                    if let Some(end) =
-                        self.wires.get_mut(&number).and_then(|wire| wire.connection.end(side))
-                    {
-                        end.say(frame);
-                    }
-                    self.transmit(number, side);
+                    self.quic.write(end, frame);
                 }
                 None => {
                     *state = Sending::Ready;
@@ -324,23 +219,6 @@ impl World {
                 }
             }
         }
-    }
-
-    pub(super) fn look_at_paths(&mut self, at: usize) {
-        let numbers: Vec<u64> = self.hosts[at].sending.keys().copied().collect();
-        for number in numbers {
-            let Some(side) = self.side(number, at) else { continue };
-            let path = self
-                .wires
-                .get_mut(&number)
-                .and_then(|wire| wire.connection.end(side))
-                .and_then(|end| end.look_at_path());
-            if let Some(path) = path {
-                self.tell(at, Input::Path { link: link(number), path });
-            }
-        }
-        let life = self.hosts[at].life;
-        self.queue.push(self.now() + LOOK_AT_PATHS, Event::Paths(at, life));
     }
 
     /// All hosts hold and show the same within so long, or the test fails and says why.

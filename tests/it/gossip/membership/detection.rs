@@ -41,15 +41,59 @@ fn deaths_are_known_everywhere_soon() {
     }
 }
 
+/// A group where packets get lost, for a while: nobody may be given up.
+fn endure(profile: Profile, ways: Ways, time: Duration, seeds: std::ops::RangeInclusive<u64>) {
+    let (mut suspicions, mut bytes, mut count) = (0, 0, 0);
+    for seed in seeds {
+        let mut world = World::joined(30, profile, ways, seed);
+        world.run(time);
+        assert_eq!(world.false_deaths, 0, "seed {seed}");
+        suspicions += world.false_suspicions;
+        bytes += world.machines.iter().map(|machine| machine.bytes).sum::<u64>();
+        count += 1;
+    }
+    let node_seconds = 30 * count * time.as_secs();
+    println!(
+        "{profile:?}, {} ‰ lost: {} suspicions in 1,000 node-hours, {} bytes a second per node",
+        ways.loss_permille,
+        suspicions * 3_600_000 / node_seconds,
+        bytes / node_seconds
+    );
+}
+
 #[test]
 fn nobody_is_given_up_who_lives() {
-    for seed in 1..3 {
-        let mut world = World::joined(30, Profile::Mesh, Ways::mesh(500), seed);
-        world.run(secs(300));
-        println!("{} suspicions, {} events", world.false_suspicions, world.events);
-        let bytes: u64 = world.machines.iter().map(|machine| machine.bytes).sum();
-        println!("{} bytes per node and second", bytes / 30 / 300);
-        assert_eq!(world.false_deaths, 0, "seed {seed}");
+    endure(Profile::Mesh, Ways::mesh(500), secs(600), 1..=2);
+    endure(Profile::Mesh, Ways::mesh(300), secs(300), 3..=3);
+    endure(Profile::Mesh, Ways::mesh(100), secs(300), 4..=4);
+    endure(Profile::Lan, Ways::lan(100), secs(300), 5..=5);
+    // A way as long as the moon's.
+    let far = Ways { delay: Duration::from_millis(1_280), jitter: 40, loss_permille: 100 };
+    endure(Profile::Mesh, far, secs(300), 6..=6);
+}
+
+#[test]
+#[ignore = "takes half an hour: cargo test --release -- --ignored for_hours"]
+fn nobody_is_given_up_who_lives_for_hours() {
+    endure(Profile::Mesh, Ways::mesh(500), secs(4 * 3_600), 1..=20);
+}
+
+/// The figures that the tuning goes by.
+#[test]
+#[ignore = "measures: cargo test --release -- --ignored figures_of_detection --nocapture"]
+fn figures_of_detection() {
+    for (profile, losses) in [(Profile::Lan, &[0, 100][..]), (Profile::Mesh, &[0, 100, 300, 500])] {
+        for loss in losses {
+            let ways = if profile == Profile::Lan { Ways::lan(*loss) } else { Ways::mesh(*loss) };
+            for loud in [false, true] {
+                let times = deaths(profile, ways, loud, 1..41);
+                let (median, most) = (times[20].as_secs_f64(), times[39].as_secs_f64());
+                println!(
+                    "{profile:?}, {loss} ‰ lost, closed {loud}: {median:.1} s, at most {most:.1}"
+                );
+            }
+            endure(profile, ways, secs(3_600), 1..=2);
+        }
     }
 }
 

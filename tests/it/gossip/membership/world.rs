@@ -173,6 +173,15 @@ impl World {
         self.start(machine);
     }
 
+    /// A machine sends something of its own making to all it has a link to.
+    pub(super) fn tell_all(&mut self, machine: usize, bytes: &Bytes) {
+        for link in 0..self.links.len() {
+            if self.links[link].iter().any(|end| end.machine == machine) {
+                self.send(link, machine, bytes.clone());
+            }
+        }
+    }
+
     /// All links of a machine break; both sides notice.
     pub(super) fn cut(&mut self, machine: usize) {
         for link in 0..self.links.len() {

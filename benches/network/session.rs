@@ -9,13 +9,14 @@ use basefs::sync::Start;
 use crate::replica::{Cost, Pair, file, pair};
 use crate::report::{Reference, Report, Row, Target};
 
-/// Ten more that one side or the other has, neighbours or scattered; at most so many bytes each.
+/// Ten more that one side or the other has, neighbours or scattered: bytes beside the entries, at
+/// most so many, and round trips until the last entry is there.
 pub(crate) fn measure(id: &'static str, count: u64, most: [f64; 2], report: &Report) {
     for ((what, stride), most) in [("neighbours", 1), ("scattered", count / 10)].iter().zip(most) {
         let (cost, seconds) = session(count, *stride);
         report.row(&Row {
             id,
-            what: format!("10 of {count}, {what}: the session alone"),
+            what: format!("session, 10 of {count}, {what}"),
             value: cost.bytes as f64,
             unit: "B",
             limit: None,
@@ -24,7 +25,7 @@ pub(crate) fn measure(id: &'static str, count: u64, most: [f64; 2], report: &Rep
         });
         report.row(&Row {
             id,
-            what: "the same, round trips to the last entry".to_owned(),
+            what: "the same, round trips".to_owned(),
             value: cost.flights as f64 / 2.0,
             unit: "",
             limit: Some(Reference::new("s of both ends", seconds)),
