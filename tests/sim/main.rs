@@ -3,5 +3,6 @@
 mod baseline;
 mod engine;
 mod faults;
+mod memberlist;
 mod quic;
 mod spread;
