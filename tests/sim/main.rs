@@ -3,6 +3,7 @@
 mod baseline;
 mod engine;
 mod faults;
+mod memberlist;
 mod quic;
 #[cfg(feature = "quic")]
 mod real;
