@@ -4,4 +4,6 @@ mod baseline;
 mod engine;
 mod faults;
 mod quic;
+mod soak;
+mod speed;
 mod spread;
