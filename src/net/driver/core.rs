@@ -6,9 +6,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use std::net::SocketAddr;
+
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::AbortHandle;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::Host;
 use super::beside::Live;
@@ -35,7 +36,7 @@ pub(super) struct Core<T: Transport, H> {
     /// The connections in use.
     pub(super) live: Mutex<BTreeMap<LinkId, Live<T::Connection>>>,
     /// Who is being dialled because the node wants it.
-    pub(super) dialing: Mutex<BTreeMap<NodeId, AbortHandle>>,
+    pub(super) dialing: Mutex<BTreeMap<NodeId, watch::Sender<Vec<SocketAddr>>>>,
     /// When the timer will go off, in microseconds of the node's time.
     due: AtomicU64,
     /// The timer must go off earlier.

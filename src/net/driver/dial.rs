@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use std::net::SocketAddr;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::Host;
@@ -24,31 +24,46 @@ const MAX_DIALS: usize = 32;
 impl<T: Transport, H: Host> Core<T, H> {
     /// Dials once because the node wants it, and tells it if no connection came of it.
     pub(super) fn dial_for_node(self: &Arc<Self>, peer: NodeId, addresses: Vec<SocketAddr>) {
-        if self.registry.is_connected(peer) {
+        let mut dialing = self.dialing.lock();
+        if let Some(wish) = dialing.get(&peer) {
+            // The node knows better addresses by now, or hopes for another answer.
+            wish.send_replace(addresses);
             return;
         }
-        let mut dialing = self.dialing.lock();
-        // The node knows better addresses by now, or hopes for another answer.
-        if let Some(superseded) = dialing.remove(&peer) {
-            superseded.abort();
+        // A connection that the node does not know of is about to end.
+        let has_room = dialing.len() < MAX_DIALS && !self.registry.is_connected(peer);
+        let (wish, wishes) = watch::channel(addresses);
+        if has_room {
+            dialing.insert(peer, wish);
         }
-        let has_room = dialing.len() < MAX_DIALS;
         let core = self.clone();
-        let task = tokio::spawn(async move {
+        tokio::spawn(async move {
             if has_room {
                 tokio::select! {
-                    () = core.dial_if_welcome(peer, &addresses) => {}
-                    () = core.registry.until_connected(peer) => {}
+                    () = core.dial_as_wished(peer, wishes) => {}
                     () = core.registry.stopped() => return,
                 }
                 core.dialing.lock().remove(&peer);
             }
-            if !core.registry.is_connected(peer) {
-                core.input(Input::DialFailed { peer });
-            }
+            // Says nothing new to a node that has the link.
+            core.input(Input::DialFailed { peer });
         });
-        if has_room {
-            dialing.insert(peer, task.abort_handle());
+    }
+
+    /// Dials, from the beginning whenever the node wishes it anew.
+    async fn dial_as_wished(
+        self: &Arc<Self>,
+        peer: NodeId,
+        mut wishes: watch::Receiver<Vec<SocketAddr>>,
+    ) {
+        loop {
+            let addresses = wishes.borrow_and_update().clone();
+            tokio::select! {
+                () = self.dial_if_welcome(peer, &addresses) => return,
+                () = self.registry.until_connected(peer) => return,
+                // The sender goes with the last wish.
+                Ok(()) = wishes.changed() => {}
+            }
         }
     }
 
