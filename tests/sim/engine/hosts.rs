@@ -1,6 +1,6 @@
 //! Whole nodes, their disks, and the connections between them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ pub struct World {
     pub hosts: Vec<Host>,
     pub(super) queue: Queue<Event>,
     pub(super) quic: Quic,
-    pub(super) memo: HashMap<EntryId, VerifiedEntry>,
+    pub(super) memo: BTreeMap<EntryId, VerifiedEntry>,
     pub(super) founding: Vec<VerifiedEntry>,
     pub(super) ids: BTreeMap<NodeId, usize>,
     pub(super) rng: Rng,
@@ -132,7 +132,7 @@ impl World {
             hosts: Vec::new(),
             queue: Queue::default(),
             quic: Quic::new(options.hosts, options.control),
-            memo: HashMap::new(),
+            memo: BTreeMap::new(),
             founding,
             ids: (0..options.hosts).map(|host| (node_id(host), host)).collect(),
             rng: Rng::new(options.seed, 2),
