@@ -66,14 +66,6 @@ impl Controller {
         }
     }
 
-    /// Bytes per second to send at; nothing for as fast as the window allows.
-    pub fn pace(&self, srtt: Micros) -> Option<u64> {
-        match self {
-            Self::Bbr(bbr) => Some(bbr.pace(srtt)),
-            Self::Fixed(_) | Self::Cubic(_) => None,
-        }
-    }
-
     pub fn acked(&mut self, sample: &Sample) {
         match self {
             Self::Bbr(bbr) => bbr.acked(sample),
@@ -96,9 +88,6 @@ const ROUNDS: usize = 10;
 /// Growth of startup: doubles the rate with every round, with what the delay of acknowledgements
 /// costs.
 const STARTUP_GAIN: f64 = 2.5;
-/// Pace relative to the measured rate, one round each: tries for more, gives way, then cruises.
-const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mode {
     #[default]
@@ -139,24 +128,6 @@ impl Default for Bbr {
 impl Bbr {
     fn rate(&self) -> u64 {
         self.rates.iter().copied().max().unwrap_or(0)
-    }
-
-    fn gain(&self) -> f64 {
-        match self.mode {
-            Mode::Startup => STARTUP_GAIN,
-            Mode::Drain => 1.0 / STARTUP_GAIN,
-            Mode::Probe => CYCLE[self.round % CYCLE.len()],
-        }
-    }
-
-    fn pace(&self, srtt: Micros) -> u64 {
-        let initial = INITIAL_WINDOW * SECOND / srtt.max(1);
-        let rate = match self.mode {
-            Mode::Startup => self.rate().max(initial),
-            _ => self.rate(),
-        };
-        // At the least a window of the least size per round trip, or it would starve.
-        ((rate as f64 * self.gain()) as u64).max(MIN_BBR * SECOND / srtt.max(1))
     }
 
     fn acked(&mut self, sample: &Sample) {

@@ -20,8 +20,11 @@ const MAX_DATAGRAMS: usize = 64;
 const MIN_ROOM: u64 = CHUNK_HEAD + 16;
 /// A change of the loss, in thousandths, that is worth telling.
 const LOSS_NEWS: u16 = 20;
-/// How far packets may run ahead of the pace: what a timer of a real system can do.
-const PACE_AHEAD: Micros = MILLI;
+/// The pace is this part of a window per round trip, as in quinn.
+const PACE: (u64, u64) = (5, 4);
+/// How far packets may run ahead of the pace, in bytes at least and in time.
+const BURST: u64 = 10 * PACKET;
+const BURST_TIME: Micros = 2 * MILLI;
 
 /// The contents of a packet of an established connection.
 #[derive(Clone, Debug, Default)]
@@ -126,7 +129,7 @@ impl End {
         }
         let has_data = self.has_data();
         let is_open = self.flight.bytes + PACKET <= self.controller.window();
-        self.waits_for_pace = has_data && is_open && self.paced_at > now + PACE_AHEAD;
+        self.waits_for_pace = has_data && is_open && self.paced_at > now + self.burst();
         let sends_data = self.probes > 0 || (has_data && is_open && !self.waits_for_pace);
         if !sends_data && !self.received.must_ack(now) {
             if !has_data && is_open {
@@ -168,6 +171,15 @@ impl End {
         }
     }
 
+    /// How long so many bytes take at the pace.
+    fn pace(&self, bytes: u64) -> Micros {
+        bytes * self.rtt.srtt * PACE.1 / (self.controller.window() * PACE.0).max(1)
+    }
+
+    fn burst(&self) -> Micros {
+        self.pace(BURST).max(BURST_TIME)
+    }
+
     fn note_sent(&mut self, now: Micros, app: &App, bytes: u64) {
         if !app.is_eliciting {
             return self.flight.push(None);
@@ -176,9 +188,7 @@ impl End {
             // Nothing is learnt about the rate from a time in which nothing was sent.
             self.delivered_at = now;
         }
-        if let Some(pace) = self.controller.pace(self.rtt.srtt) {
-            self.paced_at = self.paced_at.max(now) + bytes * SECOND / pace.max(1);
-        }
+        self.paced_at = self.paced_at.max(now) + self.pace(bytes);
         if !std::mem::replace(&mut self.has_asked, true) {
             self.last_heard = now;
         }
@@ -257,7 +267,7 @@ impl End {
 
     /// When [`due`](Self::due) has something to do, or the next packet can be sent.
     pub fn timeout(&self) -> Micros {
-        let pace = self.waits_for_pace.then(|| self.paced_at - PACE_AHEAD);
+        let pace = self.waits_for_pace.then(|| self.paced_at.saturating_sub(self.burst()));
         let probe = self.flight.loss_due.or_else(|| self.flight.probe_due(&self.rtt));
         let times = [self.received.ack_due, probe, pace, Some(self.idle_at())];
         times.into_iter().flatten().min().unwrap_or(Micros::MAX)
