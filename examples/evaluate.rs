@@ -7,9 +7,21 @@
 //! ```
 //!
 //! Time is simulated: every run depends on its seed alone, whatever the machine does meanwhile.
-//! All nodes know each other and are connected before the network becomes what the scenario says;
-//! then, some seconds later, one of them writes. Nothing is tuned to a scenario: basefs uses its
-//! mesh profile in all of them, where nothing else is said.
+//!
+//! - All nodes know each other and connect on a clean network with a round trip of 20 ms. When they
+//!   have come to rest the network becomes what the scenario says, and ten seconds later one node
+//!   writes. A few writes follow one another in each run, each by another node, once all have the
+//!   one before; the first, which finds nodes that know little of their new network, counts as the
+//!   others do.
+//! - A node has a write when the entry is admitted and its content is complete. Medians and
+//!   percentiles are over all nodes, writes and seeds, as the published ones are over nodes; "last"
+//!   and "worst" are of the last node.
+//! - An object is 480 bytes that nothing makes shorter: what one user event of Serf, 512 bytes at
+//!   most, carried of a write of the original. A write of k objects has 480 k bytes of content.
+//! - A rate is that of each node's uplink. Loss is nominal; with correlation it is netem's, and
+//!   tables tell the effective loss beside it.
+//! - Nothing is tuned to a scenario: basefs has its mesh profile in all of them, where no other is
+//!   named, and the baseline has the LAN defaults.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to a person")]
 
 #[path = "evaluate/args.rs"]

@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -101,9 +103,9 @@ impl Args {
                 "--help" | "-h" => return Ok(None),
                 "--quick" => parsed.quick = true,
                 "--json" => parsed.json = true,
-                "--seed" => parsed.seed = number(&arg, &value()?, 0, u64::MAX)?,
-                "--seeds" => seeds = Some(number(&arg, &value()?, 1, MAX_SEEDS)?),
-                "--nodes" => parsed.nodes = number(&arg, &value()?, 2, MAX_NODES)?,
+                "--seed" => parsed.seed = number(&arg, &value()?, &(0..=u64::MAX))?,
+                "--seeds" => seeds = Some(number(&arg, &value()?, &(1..=MAX_SEEDS))?),
+                "--nodes" => parsed.nodes = number(&arg, &value()?, &(2..=MAX_NODES))?,
                 "--out" => parsed.out = value()?.into(),
                 "--delay" | "--deviation" | "--loss" | "--correlation" | "--rate" | "--objects" => {
                     let value = value()?;
@@ -146,19 +148,22 @@ impl Scenario {
             "--loss" => *loss = share(option, value)?,
             "--correlation" => *correlation = share(option, value)?,
             "--rate" => *rate = Some(bits(option, value)?),
-            _ => self.objects = number(option, value, 1, MAX_OBJECTS)?,
+            _ => self.objects = number(option, value, &(1..=MAX_OBJECTS))?,
         }
         Ok(())
     }
 }
 
-fn number<T>(option: &str, value: &str, least: T, most: T) -> Result<T, String>
+fn number<T>(option: &str, value: &str, allowed: &RangeInclusive<T>) -> Result<T, String>
 where
-    T: FromStr + PartialOrd + std::fmt::Display,
+    T: FromStr + PartialOrd + Display,
 {
     match value.parse::<T>() {
-        Ok(number) if number >= least && number <= most => Ok(number),
-        Ok(_) => Err(format!("{option} is from {least} to {most}, not {value}")),
+        Ok(number) if allowed.contains(&number) => Ok(number),
+        Ok(_) => {
+            let (least, most) = (allowed.start(), allowed.end());
+            Err(format!("{option} is from {least} to {most}, not {value}"))
+        }
         Err(_) => Err(format!("{option} takes a whole number, not {value}")),
     }
 }
@@ -190,6 +195,11 @@ fn share(option: &str, value: &str) -> Result<f64, String> {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the bounds are checked where it is cast"
+)]
 fn bits(option: &str, value: &str) -> Result<u64, String> {
     let bits = match split(value) {
         Some((number, "bit")) => number,
@@ -201,5 +211,58 @@ fn bits(option: &str, value: &str) -> Result<u64, String> {
     match bits {
         1e3..=1e11 => Ok(bits.round() as u64),
         _ => Err(format!("{option} is from 1kbit to 100gbit, not {value}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Option<Args>, String> {
+        Args::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_scenario_of_ones_own() {
+        let args = parse("--delay 640ms --loss 40% --rate 64kbit --correlation 25% --objects 12");
+        let scenario = args.unwrap().unwrap().custom.unwrap();
+        let Conditions { delay, deviation, loss, correlation, rate } = scenario.conditions;
+        assert_eq!((delay, deviation), (Duration::from_millis(640), 0.0));
+        assert_eq!((loss, correlation, rate), (0.4, 0.25, Some(64_000)));
+        assert_eq!((scenario.objects, scenario.nodes), (12, 30));
+    }
+
+    #[test]
+    fn names_choose_and_nothing_means_all() {
+        let args = parse("loss S3 --quick").unwrap().unwrap();
+        assert!(
+            args.wants("loss") && args.wants("S3") && !args.wants("S4") && !args.wants("delay")
+        );
+        assert_eq!(args.seeds, 3);
+        let args = parse("").unwrap().unwrap();
+        assert!(args.wants("delay") && args.wants("S8") && args.seeds == 20);
+        assert!(parse("targets").unwrap().unwrap().wants("S5"));
+        assert!(parse("loss --help").unwrap().is_none());
+    }
+
+    #[test]
+    fn nonsense_is_told_what_is_wrong_with_it() {
+        for (line, complaint) in [
+            ("--loss 40", "--loss takes a percentage such as 40%, not 40"),
+            ("--loss 100%", "--loss is less than 100%, not 100%"),
+            ("--delay 5", "--delay takes a time such as 640ms or 1.5s, not 5"),
+            ("--delay 2000s", "--delay is at most 60s, not 2000s"),
+            ("--rate 5parsec", "--rate takes a rate such as 64kbit or 1mbit, not 5parsec"),
+            ("--rate 1bit", "--rate is from 1kbit to 100gbit, not 1bit"),
+            ("--nodes 1", "--nodes is from 2 to 2000, not 1"),
+            ("--seeds many", "--seeds takes a whole number, not many"),
+            ("--delay", "--delay needs a value"),
+            ("--frobnicate", "unknown option --frobnicate"),
+            ("loss --delay 5ms", "loss has its own scenarios"),
+            ("frobnicate", "frobnicate is none of delay, loss"),
+        ] {
+            let told = parse(line).unwrap_err();
+            assert!(told.starts_with(complaint), "{line}: {told}");
+        }
     }
 }

@@ -72,6 +72,15 @@ impl Who {
         }
     }
 
+    /// For tables.
+    pub(crate) const fn id(self) -> &'static str {
+        match self {
+            Self::Basefs => "basefs",
+            Self::Baseline => "baseline",
+            Self::Published => "published",
+        }
+    }
+
     /// Colours that eyes of any kind can tell apart, and that stay apart in print.
     const fn class(self) -> &'static str {
         match self {
@@ -308,5 +317,42 @@ fn plain(value: f64) -> String {
             let text = format!("{value:.4}");
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_small_and_shows_what_never_happened_at_the_top() {
+        let point = |x: f64, y| Point { x, y, complete: f64::is_finite(y) };
+        let line = Series {
+            look: Look { who: Who::Basefs, what: What::Median },
+            points: vec![point(1.0, 0.02), point(10.0, 0.3), point(100.0, f64::INFINITY)],
+        };
+        let chart = Chart {
+            title: "Title".into(),
+            x: "x".into(),
+            y: "y".into(),
+            log_x: true,
+            ticks: vec![1.0, 10.0, 100.0],
+            panels: vec![Panel { title: String::new(), lines: vec![line] }],
+        };
+        let svg = chart.svg().unwrap();
+        assert!(svg.len() < 4_000, "{} bytes", svg.len());
+        assert!(svg.contains(&format!("class=\"b h\" cx=\"811.0\" cy=\"{TOP:.1}\"")), "{svg}");
+        assert!(svg.contains("hollow: in some runs a node never had it"));
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+
+    #[test]
+    fn axes_end_at_whole_powers_of_ten() {
+        assert_eq!(decades([0.02, 3.0].into_iter()), (0.01, 10.0));
+        assert_eq!(decades([f64::INFINITY].into_iter()), (0.1, 10.0));
+        assert_eq!(
+            [0.01, 0.1, 1.0, 1024.0, 20_000.0].map(plain),
+            ["0.01", "0.1", "1", "1024", "20k"]
+        );
     }
 }

@@ -182,7 +182,7 @@ impl Family {
                 csv,
                 "{},{value},{},{},{:.3},{samples},{median:.4},{p90:.4},{p99:.4},{max:.4},{:.4},\
                  {:.4},{delivered:.4},{bytes:.0}",
-                who.name(),
+                who.id(),
                 scenario.nodes,
                 scenario.objects,
                 scenario.conditions.effective_loss(),
@@ -196,7 +196,7 @@ impl Family {
             writeln!(
                 csv,
                 "{},{value},30,{},,{samples},{median},{p90},{p99},{max},,,{},",
-                Who::Published.name(),
+                Who::Published.id(),
                 objects.unwrap_or_default(),
                 row.converged.map_or(String::new(), |nodes| format!("{:.3}", nodes / 30.0)),
             )?;

@@ -44,13 +44,13 @@ pub(crate) fn interval(args: &Args) -> Result<(), Box<dyn Error>> {
         for runs in runs.chunk_by(|(a, _), (b, _)| a.0 == b.0) {
             let Some(((seconds, ..), _)) = runs.first() else { continue };
             let Summary { median, max, .. } = Summary::of(runs.iter().map(|run| *run.1).collect());
-            writeln!(csv, "{},{seconds},{median:.1},{max:.1}", system.who().name())?;
+            writeln!(csv, "{},{seconds},{median:.1},{max:.1}", system.who().id())?;
             points.push((f64::from(*seconds), median));
         }
         lines.push(series(system.who(), What::Median, points));
     }
     for (seconds, mean, max) in &published {
-        writeln!(csv, "{},{seconds},{mean},{max}", Who::Published.name())?;
+        writeln!(csv, "{},{seconds},{mean},{max}", Who::Published.id())?;
     }
     let of = |y: fn(&(u32, f64, f64)) -> f64| {
         published.iter().map(|row| (f64::from(row.0), y(row))).collect::<Vec<_>>()
@@ -121,23 +121,10 @@ pub(crate) fn workload(args: &Args) -> Result<(), Box<dyn Error>> {
     let mut lines = Vec::new();
     for system in [System::Basefs, System::Baseline] {
         let outcomes = jobs.iter().zip(&runs).filter(|(job, _)| job.0 == system);
-        let outcomes: Vec<&Vec<Outcome>> = outcomes.map(|(_, run)| run).collect();
-        let mut by_size = Vec::new();
-        for (objects, _) in MIX {
-            let reached = outcomes.iter().flat_map(|outcomes| {
-                let writes = plan.iter().zip(outcomes.iter());
-                writes
-                    .filter(move |((_, size), _)| *size == objects)
-                    .flat_map(|(_, o)| o.reached.clone())
-            });
-            let summary = Summary::of_times(reached);
-            if summary.samples == 0 {
-                continue;
-            }
-            let Summary { samples, median, p90, p99, max } = summary;
-            let who = system.who().name();
+        let by_size = by_size(&plan, outcomes.map(|(_, run)| run.as_slice()));
+        for (objects, Summary { samples, median, p90, p99, max }) in &by_size {
+            let who = system.who().id();
             writeln!(csv, "{who},{objects},{samples},{median:.4},{p90:.4},{p99:.4},{max:.4}")?;
-            by_size.push((f64::from(u32::try_from(objects)?), summary));
         }
         let of =
             |y: fn(&Summary) -> f64| by_size.iter().map(|(x, s)| (*x, y(s))).collect::<Vec<_>>();
@@ -152,7 +139,7 @@ pub(crate) fn workload(args: &Args) -> Result<(), Box<dyn Error>> {
         writeln!(
             csv,
             "{},{},{},{},{},{},{}",
-            Who::Published.name(),
+            Who::Published.id(),
             row.objects.unwrap_or_default(),
             row.samples,
             row.median,
@@ -175,6 +162,20 @@ pub(crate) fn workload(args: &Args) -> Result<(), Box<dyn Error>> {
         panels: vec![Panel { title: String::new(), lines }],
     };
     write(args, "workload", &csv, &chart)
+}
+
+/// What the writes of each size came to in several runs.
+fn by_size<'a>(
+    plan: &[(Duration, usize)],
+    runs: impl Iterator<Item = &'a [Outcome]> + Clone,
+) -> Vec<(f64, Summary)> {
+    let of = |(objects, _): (usize, usize)| {
+        let writes = runs.clone().flat_map(|outcomes| plan.iter().zip(outcomes));
+        let of_size = writes.filter(|((_, size), _)| *size == objects);
+        let summary = Summary::of_times(of_size.flat_map(|(_, outcome)| outcome.reached.clone()));
+        (summary.samples > 0).then_some((objects as f64, summary))
+    };
+    MIX.into_iter().filter_map(of).collect()
 }
 
 fn write(args: &Args, name: &str, csv: &str, chart: &Chart) -> Result<(), Box<dyn Error>> {

@@ -54,9 +54,26 @@ fn row(line: &'static str) -> Published {
 /// By interval in seconds: bytes per second and node, mean and most.
 pub(crate) fn sync_interval() -> Vec<(u32, f64, f64)> {
     let parse = |line: &str| {
-        let mut fields = line.trim_end().split(',');
-        let mut next = || fields.next().and_then(|field| field.parse::<f64>().ok());
-        Some((next()? as u32, next()?, next()?))
+        let (interval, rates) = line.trim_end().split_once(',')?;
+        let (mean, most) = rates.split_once(',')?;
+        Some((interval.parse().ok()?, mean.parse().ok()?, most.parse().ok()?))
     };
     SYNC_INTERVAL.lines().skip(1).filter_map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_rows_are_read() {
+        let rows = convergence();
+        assert_eq!(rows.len(), 819);
+        let row = rows.iter().find(|row| row.scenario == "bw-16" && row.objects == Some(12));
+        let row = row.expect("it is one of the published");
+        assert_eq!((row.experiment, row.number(), row.median), ("basefs", Some(16), 43.77));
+        assert_eq!(row.converged, Some(30.0));
+        assert_eq!(sync_interval().len(), 8);
+        assert_eq!(sync_interval()[0], (1, 2585.0, 8639.0));
+    }
 }

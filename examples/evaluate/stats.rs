@@ -47,3 +47,23 @@ pub(crate) fn figure(value: f64) -> String {
         _ => format!("{value:.1e}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let summary = Summary::of((1..=200).rev().map(f64::from).collect());
+        let Summary { samples, median, p90, p99, max } = summary;
+        assert_eq!((samples, median, p90, p99, max), (200, 100.0, 180.0, 198.0, 200.0));
+        let Summary { median, max, .. } = Summary::of_times([None, Some(Duration::from_secs(2))]);
+        assert_eq!((median, max), (2.0, f64::INFINITY), "what never happened comes last");
+    }
+
+    #[test]
+    fn figures_have_three_digits() {
+        let figures = [0.0, 0.0312, 2.5, 43.21, 1267.0, f64::INFINITY].map(figure);
+        assert_eq!(figures, ["0", "0.031", "2.50", "43.2", "1267", "never"]);
+    }
+}

@@ -1,5 +1,7 @@
 //! The two systems, in the same simulator.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::baseline;
@@ -30,11 +32,20 @@ impl System {
         }
     }
 
-    /// A few writes, one after the other, each watched until all have it.
+    /// A few writes, one after the other, each watched until all have it. Families and targets
+    /// share scenarios: what was run once is remembered, for it would come out the same.
     pub(crate) fn run(self, scenario: &Scenario, seed: u64) -> Vec<Outcome> {
-        match self {
+        static KNOWN: Mutex<BTreeMap<String, Vec<Outcome>>> = Mutex::new(BTreeMap::new());
+        let known = || KNOWN.lock().expect("nothing panics while it is held");
+        let name = format!("{self:?} {scenario:?} {seed}");
+        if let Some(outcomes) = known().get(&name) {
+            return outcomes.clone();
+        }
+        let outcomes = match self {
             Self::Basefs => crate::replicas::single_writes(scenario, seed),
             Self::Baseline => baseline::single_writes(scenario, seed),
-        }
+        };
+        known().insert(name, outcomes.clone());
+        outcomes
     }
 }

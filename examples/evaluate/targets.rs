@@ -17,9 +17,12 @@ use crate::{baseline, system};
 /// Sizes that the publication has for every scenario.
 pub(crate) const SIZES: [usize; 6] = [1, 2, 4, 6, 8, 12];
 
+/// Measures one target; some have several rows.
+type Measure = fn(&Args) -> Vec<Row>;
+
 /// The rows that were asked for, in order.
 pub(crate) fn rows(args: &Args) -> Vec<Row> {
-    let all: [(&str, fn(&Args) -> Vec<Row>); 8] = [
+    let all: [(&str, Measure); 8] = [
         ("S1", clean),
         ("S2", independent_loss),
         ("S3", published_loss),

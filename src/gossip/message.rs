@@ -11,7 +11,8 @@
 //!   rumors  = (1 signed-record | 2 node(32) incarnation(8) by(32) | 3 node(32) incarnation(8)
 //!             by(32))*                      2: suspected by, 3: given up by
 //! on the stream
-//!   hello   = 1 purpose(1) digest(16) signed-record             of the sender
+//!   hello   = 1 purpose(1) digest(16) members(4) signed-record  how many others the sender knows,
+//!                                                               and its own record
 //!   members = 2 (dead(1) [age(4)] signed-record)*               age: seconds since given up
 //! ```
 //!
@@ -105,7 +106,7 @@ pub(super) struct Row {
 /// A message on the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Table {
-    Hello { purpose: Purpose, digest: Digest, own: SignedRecord },
+    Hello { purpose: Purpose, digest: Digest, members: u32, own: SignedRecord },
     Members(Vec<Row>),
 }
 
@@ -260,7 +261,7 @@ impl Table {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self {
-            Table::Hello { purpose, digest, own } => {
+            Table::Hello { purpose, digest, members, own } => {
                 bytes.push(1);
                 bytes.push(match purpose {
                     Purpose::Greet => 0,
@@ -268,6 +269,7 @@ impl Table {
                     Purpose::Answer => 2,
                 });
                 bytes.extend(digest.0);
+                bytes.extend(members.to_le_bytes());
                 own.encode(&mut bytes);
             }
             Table::Members(rows) => {
@@ -304,7 +306,8 @@ impl Table {
             _ => return None,
         };
         let digest = Digest(take(rest)?);
-        Some(Table::Hello { purpose, digest, own: SignedRecord::decode(rest)? })
+        let members = u32::from_le_bytes(take(rest)?);
+        Some(Table::Hello { purpose, digest, members, own: SignedRecord::decode(rest)? })
     }
 }
 
@@ -378,11 +381,12 @@ mod tests {
     fn tables_are_frozen_and_read_back() {
         let (own, bytes) = signed();
         let digest = Digest([7; 16]);
-        let hello = Table::Hello { purpose: Purpose::Answer, digest, own: own.clone() };
+        let (purpose, members) = (Purpose::Answer, 0x0102);
+        let hello = Table::Hello { purpose, digest, members, own: own.clone() };
         let rows =
             vec![Row { signed: own.clone(), dead: None }, Row { signed: own, dead: Some(0x0102) }];
         for (table, bytes) in [
-            (hello, [&[1, 2][..], &[7; 16], &bytes].concat()),
+            (hello, [&[1, 2][..], &[7; 16], &[2, 1, 0, 0], &bytes].concat()),
             (Table::Members(rows), [&[2, 0][..], &bytes, &[1, 2, 1, 0, 0], &bytes].concat()),
             (Table::Members(vec![]), vec![2]),
         ] {

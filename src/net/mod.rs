@@ -1,7 +1,9 @@
 //! Connections between nodes: the transport trait and its implementations.
 //!
-//! A [`Transport`] finds a peer by address and proves who it is; a [`Connection`] carries frames
-//! both ways. The QUIC transport is the real one; the in-memory transport connects two nodes of
+//! A [`Transport`] finds a peer by address and proves who it is. A [`Connection`] carries three
+//! kinds of messages both ways: frames in order, on streams that stay open; single frames, *pushed*
+//! each on a stream of its own, so that none waits for another, and whose sender learns when they
+//! have arrived; and datagrams, which may be lost. It also knows its [`Path`]. The QUIC transport is the real one; the in-memory transport connects two nodes of
 //! one process for tests. Over either, [`dial`] and [`welcome`] let a peer in only after the hello
 //! in which both sides prove that they may read the same hierarchy. A [`Ticket`] is what somebody
 //! needs to get that far. [`Driver`] runs a [`Node`](crate::node::Node) over a transport.

@@ -8,6 +8,7 @@
 mod baseline;
 mod engine;
 mod faults;
+mod memberlist;
 mod quic;
 mod soak;
 mod speed;

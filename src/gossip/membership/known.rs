@@ -88,6 +88,11 @@ pub(super) struct Link {
     /// Whether the peer was a living member when the link came up: then the tables differ by
     /// little, and news will bring it.
     pub(super) was_known: bool,
+    /// Whether this node knew nobody when the link came up: what it learns on it is news to nobody
+    /// else.
+    pub(super) is_first: bool,
+    /// When the peer was last probed in its turn.
+    pub(super) probed: Timestamp,
     /// When this node last sent its table on it.
     pub(super) table_at: Option<Timestamp>,
     /// Since when the prints of the tables differ.
@@ -98,7 +103,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(peer: NodeId, dialed: bool, was_known: bool, now: Timestamp) -> Self {
+    pub(super) fn new(peer: NodeId, dialed: bool, now: Timestamp) -> Self {
         Self {
             peer,
             place: Place::of(peer),
@@ -106,7 +111,9 @@ impl Link {
             path: Path::default(),
             up_at: now,
             heard: now,
-            was_known,
+            was_known: false,
+            is_first: false,
+            probed: now,
             table_at: None,
             differs_since: None,
             checks: MAX_CHECKS,

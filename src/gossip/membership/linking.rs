@@ -59,7 +59,10 @@ impl Membership {
         }
         let state = self.state_of(&peer);
         let was_known = matches!(state, Some(MemberState::Alive | MemberState::Suspect));
-        self.links.insert(link, Link::new(peer, dialed, was_known, self.now));
+        let is_first = self.size() == 1;
+        let mut new = Link::new(peer, dialed, self.now);
+        (new.was_known, new.is_first) = (was_known, is_first);
+        self.links.insert(link, new);
         // If there was one before, the peer has lost it, or will see both.
         self.by_peer.insert(peer, link);
         self.seeds.remove(&peer);
@@ -87,7 +90,8 @@ impl Membership {
 
     pub(super) fn hello(&mut self, link: LinkId, purpose: Why, digest: Digest) {
         let own = self.own.clone();
-        let bytes = Table::Hello { purpose, digest, own }.encode().into();
+        let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        let bytes = Table::Hello { purpose, digest, members, own }.encode().into();
         self.outputs.push_back(Output::Table { link, bytes });
     }
 

@@ -37,6 +37,9 @@ impl Membership {
         };
         if let Some(target) = target {
             let link = self.by_peer.get(&target).copied();
+            if let Some(link) = link.and_then(|link| self.links.get_mut(&link)) {
+                link.probed = self.now;
+            }
             self.start_probe(target, link, Purpose::Watch);
         }
     }
@@ -57,15 +60,15 @@ impl Membership {
         after.find(|node| self.by_peer.contains_key(node)).filter(|node| !self.is_probed(node))
     }
 
-    /// Of the peers that are not being probed, the one that was not heard from for longest. Going
-    /// by that instead of a fixed round saves the ping where the other side's did as well, and no
+    /// Of the peers that are not being probed, the one that was neither heard from nor probed for
+    /// longest. Going by that instead of a fixed round saves the ping where the other side's did as well, and no
     /// link falls silent.
     fn longest_silent(&self) -> Option<NodeId> {
         let has_left = |node| self.state_of(node) == Some(MemberState::Left);
         let links = self.by_peer.values().filter_map(|link| self.links.get(link));
         links
             .filter(|link| !has_left(&link.peer) && !self.is_probed(&link.peer))
-            .min_by_key(|link| (link.heard, self.me.draw(&link.place)))
+            .min_by_key(|link| (link.heard.max(link.probed), self.me.draw(&link.place)))
             .map(|link| link.peer)
     }
 

@@ -8,7 +8,7 @@ use super::super::message::{
 };
 use super::super::overlay::Place;
 use super::super::record::SignedRecord;
-use super::known::{Dialling, Known, MAX_MEMBERS, REMEMBERED};
+use super::known::{Dialling, Known, Link, MAX_MEMBERS, REMEMBERED};
 use super::{MAX_TABLE, Member, MemberEvent, MemberFault, MemberState, Membership, Output};
 use crate::id::{LinkId, NodeId};
 use crate::time::Timestamp;
@@ -19,6 +19,17 @@ const SETTLE: Duration = Duration::from_secs(5);
 const COMPARE_EVERY: Duration = Duration::from_secs(10);
 /// The least time between two tables sent on the same link, the first aside.
 const TABLE_EVERY: Duration = Duration::from_secs(5);
+
+/// How long after its first link a node is still being told who is there.
+const JOINING: Duration = Duration::from_secs(10);
+
+/// What a peer says in greeting.
+struct Hello {
+    purpose: Why,
+    digest: Digest,
+    members: u32,
+    own: SignedRecord,
+}
 
 /// The digest.
 impl Membership {
@@ -84,8 +95,8 @@ impl Membership {
             return self.fault(link, MemberFault::Table);
         }
         let taken = match Table::decode(bytes) {
-            Ok(Table::Hello { purpose, digest, own }) => {
-                self.take_hello(link, purpose, digest, own)
+            Ok(Table::Hello { purpose, digest, members, own }) => {
+                self.take_hello(link, Hello { purpose, digest, members, own })
             }
             Ok(Table::Members(rows)) => {
                 rows.into_iter().try_for_each(|row| self.take_row(link, row))
@@ -99,18 +110,15 @@ impl Membership {
         }
     }
 
-    fn take_hello(
-        &mut self,
-        link: LinkId,
-        purpose: Why,
-        digest: Digest,
-        own: SignedRecord,
-    ) -> Result<(), MemberFault> {
+    fn take_hello(&mut self, link: LinkId, hello: Hello) -> Result<(), MemberFault> {
+        let Hello { purpose, digest, members, own } = hello;
         let Some(state) = self.links.get(&link) else { return Ok(()) };
         if state.peer != own.record.node {
             return Err(MemberFault::Table);
         }
-        let was_known = state.was_known;
+        // Two that know each other and as many others differ by little: news makes up for it.
+        let knows_little = usize::try_from(members).is_ok_and(|few| few < self.members.len() / 2);
+        let is_close = state.was_known && !knows_little && self.members.len() > 1;
         // Compared as things were when the peer looked, or whoever is new would always differ.
         let differs = digest != self.digest();
         self.take_record(link, own)?;
@@ -118,8 +126,7 @@ impl Membership {
             return Ok(());
         }
         match purpose {
-            // Between two that know each other, news makes up for the difference.
-            Why::Greet if was_known && self.members.len() > 1 => {}
+            Why::Greet if is_close => {}
             Why::Greet | Why::Answer => {
                 self.send_table(link);
             }
@@ -165,7 +172,8 @@ impl Membership {
             return Ok(());
         }
         let is_new = !self.members.contains_key(&node);
-        self.take_record(link, signed)?;
+        let is_news = self.brings_news(link);
+        self.take_record_as(link, signed, is_news)?;
         let Some(age) = age else { return Ok(()) };
         let Some(by) = self.links.get(&link).map(|link| link.peer) else { return Ok(()) };
         let about = About { node, incarnation, by };
@@ -174,7 +182,9 @@ impl Membership {
             // It may have died before this node's clock began.
             let age = age.min(self.now - Timestamp::ZERO);
             let since = Timestamp::ZERO + ((self.now - Timestamp::ZERO) - age);
-            self.spread(Rumor::Dead(about));
+            if is_news {
+                self.spread(Rumor::Dead(about));
+            }
             self.bury(node, MemberState::Dead, since);
             self.event(MemberEvent::Died(node));
         } else {
@@ -186,11 +196,27 @@ impl Membership {
 
 /// Records.
 impl Membership {
+    /// Whether what a table from there says may be new to others: not if it is the first that this
+    /// node hears of them.
+    fn brings_news(&self, link: LinkId) -> bool {
+        let is_joining = |link: &Link| link.is_first && self.now - link.up_at < JOINING;
+        !self.links.get(&link).is_some_and(is_joining)
+    }
+
     /// Takes a record that a peer passed on, if it says something new.
     pub(super) fn take_record(
         &mut self,
         link: LinkId,
         signed: SignedRecord,
+    ) -> Result<(), MemberFault> {
+        self.take_record_as(link, signed, true)
+    }
+
+    fn take_record_as(
+        &mut self,
+        link: LinkId,
+        signed: SignedRecord,
+        is_news: bool,
     ) -> Result<(), MemberFault> {
         let record = &signed.record;
         let (known_incarnation, known_left) = if record.node == self.node() {
@@ -213,15 +239,15 @@ impl Membership {
             // Said in an earlier life, by a clock that was ahead.
             self.say(signed.record.incarnation, self.own.record.clone());
         } else if self.members.contains_key(&signed.record.node) {
-            self.renew(signed);
+            self.renew(signed, is_news);
         } else {
-            self.meet(signed);
+            self.meet(signed, is_news);
         }
         Ok(())
     }
 
     /// A member that was not known.
-    fn meet(&mut self, signed: SignedRecord) {
+    fn meet(&mut self, signed: SignedRecord, is_news: bool) {
         if self.members.len() >= MAX_MEMBERS && !self.make_room() {
             return;
         }
@@ -249,7 +275,9 @@ impl Membership {
             patience: 0,
         };
         self.members.insert(node, known);
-        self.spread(Rumor::Record(signed));
+        if is_news {
+            self.spread(Rumor::Record(signed));
+        }
         if has_left {
             self.bury(node, MemberState::Left, self.now);
         } else {
@@ -269,7 +297,7 @@ impl Membership {
     }
 
     /// A member said something new of itself.
-    fn renew(&mut self, signed: SignedRecord) {
+    fn renew(&mut self, signed: SignedRecord, is_news: bool) {
         let record = &signed.record;
         let Some(known) = self.members.get_mut(&record.node) else { return };
         let (node, has_left) = (record.node, record.left);
@@ -282,7 +310,9 @@ impl Membership {
         known.signed = signed.clone();
         self.digest = None;
         self.news.withdraw(node);
-        self.spread(Rumor::Record(signed));
+        if is_news {
+            self.spread(Rumor::Record(signed));
+        }
         match (state, has_left) {
             (MemberState::Left, true) => {}
             (_, true) => {

@@ -15,6 +15,7 @@ use super::Host;
 use super::beside::Live;
 use super::link::Meeting;
 use super::registry::{Registry, Request};
+use super::storing::Unstored;
 use crate::entry::{SignedEntry, VerifiedEntry, verify_all};
 use crate::id::NodeId;
 use crate::net::{CloseReason, Gate, Transport};
@@ -42,7 +43,7 @@ pub(super) struct Core<T: Transport, H> {
     /// The timer must go off earlier.
     earlier: Notify,
     /// There is something to store.
-    unstored: Notify,
+    pub(super) unstored: Unstored,
 }
 
 /// What a look at the node gave.
@@ -75,7 +76,7 @@ impl<T: Transport, H: Host> Core<T, H> {
             dialing: Mutex::default(),
             due: AtomicU64::new(u64::MAX),
             earlier: Notify::new(),
-            unstored: Notify::new(),
+            unstored: Unstored::default(),
         }
     }
 
@@ -138,7 +139,7 @@ impl<T: Transport, H: Host> Core<T, H> {
             Output::Dial { peer, addresses } => self.dial_for_node(peer, addresses),
             Output::HangUp { link } => self.registry.close(link, CloseReason::Done),
             Output::Walk(walk) => drop(tokio::spawn(self.clone().walk(walk))),
-            Output::Store => self.unstored.notify_one(),
+            Output::Store => self.unstored.notify(),
             Output::Close { link, fault } => {
                 tracing::warn!(link = link.number(), %fault, "closing a connection");
                 self.registry.close(link, CloseReason::Misbehaved);
@@ -182,25 +183,6 @@ impl<T: Transport, H: Host> Core<T, H> {
             self.registry.fail(what);
         }
         self.input(Input::Walked(walk));
-    }
-
-    /// Stores whatever there is to store, as often as there is.
-    pub(super) async fn store_all(self: Arc<Self>) {
-        loop {
-            self.unstored.notified().await;
-            self.store().await;
-        }
-    }
-
-    pub(super) async fn store(self: &Arc<Self>) {
-        let host = self.host.clone();
-        let storing =
-            tokio::task::spawn_blocking(move || host.store().map_err(|error| error.to_string()));
-        match storing.await {
-            Ok(Ok(())) => self.input(Input::Timeout),
-            Ok(Err(what)) => self.registry.fail(what),
-            Err(panicked) => self.registry.fail(panicked.to_string()),
-        }
     }
 
     /// Keeps the node's time, and hears of changes from elsewhere.

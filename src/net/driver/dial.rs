@@ -12,11 +12,16 @@ use super::Host;
 use super::core::Core;
 use super::link::Meeting;
 use crate::id::NodeId;
-use crate::net::{ConnectError, Established, Transport, dial};
+use crate::net::{ConnectError, DIAL_TIMEOUT, Established, Transport, dial};
 use crate::node::Input;
 
 /// How long an address may stay silent before the next one is tried beside it.
 const STAGGER: Duration = Duration::from_millis(250);
+/// When a silent address is tried again beside the tries under way. Each loss makes a handshake
+/// wait twice as long as the one before, a new one begins with the shortest wait; and a peer that
+/// was just started is found.
+const AGAIN: [Duration; 3] =
+    [Duration::from_secs(3), Duration::from_secs(7), Duration::from_secs(20)];
 /// Peers that are dialled at a time because the node wants it; each costs about 100 KB. Dialling
 /// more fails at once.
 const MAX_DIALS: usize = 32;
@@ -94,7 +99,7 @@ impl<T: Transport, H: Host> Core<T, H> {
             let core = self.clone();
             attempts.spawn(async move {
                 tokio::time::sleep(STAGGER * at).await;
-                dial(&core.transport, address, peer, &core.gate.admission()).await
+                core.dial_address(peer, address).await
             });
         }
         let mut error = ConnectError::TimedOut;
@@ -118,6 +123,31 @@ impl<T: Transport, H: Host> Core<T, H> {
             }
         }
         Err(error)
+    }
+
+    /// Tries one address several times beside each other, within [`DIAL_TIMEOUT`].
+    async fn dial_address(
+        self: Arc<Self>,
+        peer: NodeId,
+        address: SocketAddr,
+    ) -> Result<Established<T::Connection>, ConnectError> {
+        let dialing = async {
+            let mut tries = JoinSet::new();
+            let mut later = AGAIN.into_iter();
+            loop {
+                let core = self.clone();
+                tries.spawn(async move {
+                    dial(&core.transport, address, peer, &core.gate.admission()).await
+                });
+                let next = later.next().unwrap_or(DIAL_TIMEOUT);
+                tokio::select! {
+                    // The others are dropped: whoever answers would give the same answer.
+                    Some(Ok(done)) = tries.join_next() => return done,
+                    () = tokio::time::sleep(next) => {}
+                }
+            }
+        };
+        tokio::time::timeout(DIAL_TIMEOUT, dialing).await.unwrap_or(Err(ConnectError::TimedOut))
     }
 
     async fn hand_over(&self, established: Established<T::Connection>) {

@@ -17,6 +17,7 @@ use super::Host;
 use super::beside::Live;
 use super::core::{Core, drain};
 use super::registry::{LinkEntry, Signals};
+use super::storing::Storing;
 use crate::id::NodeId;
 use crate::net::hello::{Established, welcome};
 use crate::net::{
@@ -55,9 +56,9 @@ impl<T: Transport, H: Host> Core<T, H> {
     pub(super) async fn run(self: Arc<Self>, mut meetings: mpsc::Receiver<Meeting<T::Connection>>) {
         let mut services = JoinSet::new();
         services.spawn(self.clone().keep_time());
-        services.spawn(self.clone().store_all());
         services.spawn(self.clone().keep_gate());
         services.spawn(self.clone().watch_paths());
+        let mut storing = Storing::start(self.clone());
         let mut links = JoinSet::new();
         let mut arrivals = JoinSet::new();
         let mut dialed = BTreeSet::new();
@@ -69,6 +70,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         loop {
             tokio::select! {
                 () = self.registry.stopped() => break,
+                () = storing.failed() => break,
                 connection = self.transport.accept(), if arrivals.len() < MAX_WELCOMES => {
                     let Some(connection) = connection else { break };
                     arrivals.spawn(self.clone().hear(connection));
@@ -99,9 +101,7 @@ impl<T: Transport, H: Host> Core<T, H> {
         self.registry.stop();
         arrivals.abort_all();
         while links.join_next().await.is_some() {}
-        if self.registry.failure().is_none() {
-            self.store().await;
-        }
+        storing.finish().await;
         services.shutdown().await;
         self.transport.close();
         // Who was not told in time finds out by its own timeout.

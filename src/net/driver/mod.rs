@@ -4,6 +4,11 @@
 //! frames, and redials those it was told of. The replica belongs to a [`Host`], which stores what
 //! the node says must be stored.
 //!
+//! Beside that stream, a connection carries datagrams and pushes. Datagrams are always read: they
+//! say who is alive. Frames and pushes are not read while the node has no room for what a peer
+//! sends. A push that is not acknowledged in time is helped along with empty datagrams, *nudges*,
+//! which no node gets to see.
+//!
 //! No task waits for a slow peer except that peer's own. A peer that does not read makes its own
 //! writer wait, and what the node has for it is read from the store only when it goes on.
 
@@ -13,6 +18,7 @@ mod core;
 mod dial;
 mod link;
 mod registry;
+mod storing;
 
 use ::core::fmt;
 use ::core::time::Duration;

@@ -4,7 +4,6 @@ mod config;
 mod connection;
 mod loss;
 mod pushes;
-mod steady;
 
 use alloc::string::ToString;
 use alloc::sync::Arc;

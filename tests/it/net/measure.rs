@@ -82,3 +82,37 @@ async fn ping_pong() {
         println!("{congestion:?}, 400 bytes there and back, median: {:?}", median(times));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures"]
+async fn pushes_and_datagrams() {
+    let pair = pair(Congestion::default());
+    let (ana, bob) = pair.meet().await;
+    let message = Bytes::from(vec![7; 400]);
+    let (mut arrivals, mut ends, mut datagrams) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..2_000 {
+        let start = Instant::now();
+        let (connection, message) = (ana.connection.clone(), message.clone());
+        let pushing = tokio::spawn(async move {
+            connection.push(message).await.unwrap();
+            start.elapsed()
+        });
+        bob.connection.receive_push().await.unwrap();
+        arrivals.push(start.elapsed());
+        ends.push(pushing.await.unwrap());
+    }
+    for _ in 0..2_000 {
+        let start = Instant::now();
+        ana.connection.send_datagram(message.clone());
+        bob.connection.receive_datagram().await.unwrap();
+        datagrams.push(start.elapsed());
+    }
+    for (what, mut times) in [
+        ("a push, until it is there", arrivals),
+        ("a push, until its sender knows", ends),
+        ("a datagram", datagrams),
+    ] {
+        times.sort();
+        println!("{what}, 400 bytes: median {:?}, p99 {:?}", times[1_000], times[1_980]);
+    }
+}

@@ -7,7 +7,8 @@ use std::time::Duration;
 use basefs::id::{NodeId, PublicKey};
 use basefs::limits::MAX_FRAME;
 use basefs::net::{
-    ConnectError, Connection, FrameReceiver, LinkError, QuicTransport, Transport, dial, welcome,
+    ConnectError, Connection, FrameReceiver, LinkError, MAX_PUSH, QuicTransport, Transport, dial,
+    welcome,
 };
 use basefs::wire::SecretKey;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
@@ -424,4 +425,84 @@ async fn many_at_once_all_get_in() {
     for _ in 0..48 {
         timeout(Duration::from_secs(5), bob.accept()).await.unwrap().unwrap();
     }
+}
+
+/// A peer that is let in, and pushes by hand.
+async fn admitted(client: &Endpoint, to: &QuicTransport) -> (quinn::Connection, impl Connection) {
+    let (stranger, accepted) = connect(client, to).await;
+    accepted.admit();
+    (stranger, accepted)
+}
+
+#[tokio::test]
+async fn a_push_that_stalls_holds_up_no_other() {
+    let (client, bob) = (decent_client(), quic(2));
+    let (stranger, accepted) = admitted(&client, &bob).await;
+    let mut stalled = Vec::new();
+    for number in 0..40 {
+        let mut stream = stranger.open_uni().await.unwrap();
+        stream.write_all(&[number; 1_000]).await.unwrap();
+        stalled.push(stream);
+    }
+    let mut whole = stranger.open_uni().await.unwrap();
+    whole.write_all(b"whole").await.unwrap();
+    whole.finish().unwrap();
+    let received = timeout(A_WHILE * 20, accepted.receive_push()).await.unwrap();
+    assert_eq!(received.unwrap(), "whole");
+
+    // One is broken off, and is never heard of; the others end.
+    stalled.pop().unwrap().reset(VarInt::from_u32(0)).unwrap();
+    stalled.iter_mut().for_each(|stream| stream.finish().unwrap());
+    for _ in 0..39 {
+        let received = timeout(A_WHILE * 20, accepted.receive_push()).await.unwrap();
+        assert_eq!(received.unwrap().len(), 1_000);
+    }
+    assert!(timeout(A_WHILE, accepted.receive_push()).await.is_err());
+}
+
+#[tokio::test]
+async fn pushes_that_do_not_end_have_little_room() {
+    let (client, bob) = (decent_client(), quic(2));
+    let (stranger, accepted) = admitted(&client, &bob).await;
+    let reading = tokio::spawn(async move {
+        // Nothing is whole until the peer has filled all the room there is.
+        let first = accepted.receive_push().await.unwrap();
+        (first, accepted)
+    });
+    let mut open = Vec::new();
+    for _ in 0..60 {
+        let mut stream = stranger.open_uni().await.unwrap();
+        // Refused while it is written, or later.
+        let _ = stream.write_all(&vec![7; MAX_PUSH]).await;
+        open.push(stream);
+    }
+    tokio::time::sleep(A_WHILE).await;
+    for stream in &mut open {
+        let _ = stream.finish();
+    }
+    let (first, accepted) = timeout(A_WHILE * 20, reading).await.unwrap().unwrap();
+    assert_eq!(first.len(), MAX_PUSH);
+    let mut whole = 1;
+    while timeout(A_WHILE, accepted.receive_push()).await.is_ok() {
+        whole += 1;
+    }
+    let (mut taken, mut refused) = (0, 0);
+    for stream in &open {
+        match stream.stopped().await.unwrap() {
+            None => taken += 1,
+            Some(code) => refused += usize::from(code == VarInt::from_u32(5)),
+        }
+    }
+    assert_eq!((taken, taken + refused), (whole, 60));
+    assert!((35..=43).contains(&whole), "{whole} have room");
+}
+
+#[tokio::test]
+async fn a_push_that_is_too_long_is_refused() {
+    let (client, bob) = (decent_client(), quic(2));
+    let (stranger, accepted) = admitted(&client, &bob).await;
+    let mut stream = stranger.open_uni().await.unwrap();
+    let writing = async { stream.write_all(&vec![7; MAX_PUSH + 1]).await };
+    let (_, received) = tokio::join!(writing, accepted.receive_push());
+    assert!(matches!(received, Err(LinkError::FrameTooLong { .. })), "{received:?}");
 }

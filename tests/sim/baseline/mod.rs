@@ -16,8 +16,6 @@ mod message;
 mod probe;
 mod queue;
 mod stream;
-#[cfg(test)]
-mod tests;
 pub(crate) mod world;
 
 use std::collections::VecDeque;

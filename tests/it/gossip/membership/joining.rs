@@ -80,6 +80,7 @@ fn a_restart_is_noticed_at_once_and_needs_no_ticket() {
     world.start(2);
     world.join(2, 1);
     assert!(world.run_until(secs(5), World::is_agreed).is_some());
+    world.run(secs(1));
     assert!(world.of(7).member(&node(2)).unwrap().incarnation > 1_060_000);
 }
 

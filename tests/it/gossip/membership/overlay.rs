@@ -88,7 +88,7 @@ fn churn(machines: usize, gone: usize, ways: Ways) {
     }
     let time = world.run_until(secs(120), |world| {
         // Looking at everything after every event would take long.
-        world.events % 1_000 == 0 && world.is_agreed()
+        world.events.is_multiple_of(1_000) && world.is_agreed()
     });
     println!("all know of {gone} deaths after {:?}", time.expect("all learn of it"));
     world.run(secs(60));

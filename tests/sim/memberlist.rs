@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::world::World;
-use super::{Config, Standing};
+use crate::baseline::world::World;
+use crate::baseline::{Config, Standing};
 use crate::engine::packets::{Loss, Way};
 
 const MEMBERS: usize = 30;
