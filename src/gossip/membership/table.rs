@@ -248,6 +248,9 @@ impl Membership {
             dialling: Dialling::default(),
             patience: 0,
         };
+        if known.member.link.is_some() {
+            self.seeds.remove(&node);
+        }
         self.members.insert(node, known);
         self.spread(Rumor::Record(signed));
         if has_left {
