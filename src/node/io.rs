@@ -187,7 +187,8 @@ pub enum Output {
         bytes: Bytes,
     },
     /// Try to connect to a peer, once, at all its addresses. Answered by [`Input::LinkUp`] or by
-    /// [`Input::DialFailed`].
+    /// [`Input::DialFailed`]. An attempt that is under way begins anew at these addresses; both
+    /// have one answer.
     Dial {
         /// Whom.
         peer: NodeId,

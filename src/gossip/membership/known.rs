@@ -44,8 +44,6 @@ pub(super) struct Known {
 /// How connecting to a peer goes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Dialling {
-    /// An attempt is under way.
-    pub(super) is_under_way: bool,
     /// Attempts that failed in a row.
     pub(super) failures: u32,
     /// When it is dialled again, if it is dead.

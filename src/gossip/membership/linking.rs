@@ -47,7 +47,7 @@ pub(super) const MAX_PATIENCE: u32 = 4;
 #[derive(Clone, Debug)]
 pub(super) struct Seed {
     addresses: Vec<SocketAddr>,
-    is_under_way: bool,
+    /// Attempts that failed in a row.
     failures: u32,
 }
 
@@ -65,12 +65,14 @@ impl Membership {
         self.links.insert(link, new);
         // If there was one before, the peer has lost it, or will see both.
         self.by_peer.insert(peer, link);
-        self.seeds.remove(&peer);
+        self.dialled.remove(&peer);
         let digest = self.digest();
         self.hello(link, Why::Greet, digest);
         if let Some(known) = self.members.get_mut(&peer) {
             known.member.link = Some(link);
-            known.dialling.is_under_way = false;
+            // From now on it is dialled as a member. Who has not said yet that it is one stays what
+            // it was: the link may break before that.
+            self.seeds.remove(&peer);
             if state == Some(MemberState::Dead) {
                 // It must hear of it, to contradict.
                 let row = Row { signed: known.signed.clone(), dead: Some(0) };
@@ -108,13 +110,17 @@ impl Membership {
         self.unlink_probes(link);
         self.choose_soon();
         let left = self.by_peer.get(&peer).copied();
-        let Some(known) = self.members.get_mut(&peer) else { return };
+        let failures = if self.now - up_at >= STABLE { 0 } else { 1 };
+        let Some(known) = self.members.get_mut(&peer) else {
+            return if left.is_none() {
+                self.seed_lost(peer, failures)
+            };
+        };
         known.member.link = left;
         if left.is_some() || !known.is_active() {
             return;
         }
-        let held = self.now - up_at >= STABLE;
-        known.dialling.failures = if held { 0 } else { known.dialling.failures + 1 };
+        known.dialling.failures = if failures == 0 { 0 } else { known.dialling.failures + 1 };
         // A link that breaks is the first failed probe.
         if self.wanted.contains(&peer) && !self.has_left {
             self.start_probe(peer, None, Purpose::Watch);
@@ -138,57 +144,81 @@ impl Membership {
 
 /// Dialling.
 impl Membership {
+    /// Somebody is, or may be, at these addresses, or hears this node now if it did not before: it
+    /// is dialled at once, whatever became of earlier attempts.
     pub(super) fn add_seed(&mut self, node: NodeId, mut addresses: Vec<SocketAddr>) {
         let is_full = self.seeds.len() >= MAX_SEEDS && !self.seeds.contains_key(&node);
         if node == self.node() || self.by_peer.contains_key(&node) || is_full {
             return;
         }
         addresses.truncate(MAX_ADDRESSES);
-        let seed = Seed { addresses, is_under_way: false, failures: 0 };
-        self.seeds.insert(node, seed);
+        self.seeds.insert(node, Seed { addresses, failures: 0 });
+        if let Some(known) = self.members.get_mut(&node) {
+            known.dialling.failures = 0;
+        }
+        self.dialled.remove(&node);
         self.timers.set(Timer::Dial(node), self.now);
     }
 
-    /// Dials a peer, if that is still in order.
-    pub(super) fn dial(&mut self, peer: NodeId) {
-        if self.by_peer.contains_key(&peer) || self.has_left {
-            return;
-        }
-        let mut addresses: Vec<SocketAddr> = Vec::new();
-        if let Some(seed) = self.seeds.get_mut(&peer).filter(|seed| !seed.is_under_way) {
-            seed.is_under_way = true;
+    /// Where a peer may be: as whoever named it said, and as it says itself.
+    fn addresses_of(&self, peer: &NodeId) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        if let Some(seed) = self.seeds.get(peer) {
             addresses.clone_from(&seed.addresses);
         }
-        if let Some(known) = self.members.get_mut(&peer) {
-            if known.dialling.is_under_way {
-                return;
-            }
-            let more = &known.member.addresses;
-            addresses.extend(
-                more.iter().filter(|&one| !addresses.contains(one)).copied().collect::<Vec<_>>(),
-            );
-            known.dialling.is_under_way = !addresses.is_empty();
+        if let Some(known) = self.members.get(peer) {
+            let more = known.member.addresses.iter().filter(|one| !addresses.contains(one));
+            addresses.extend(more.copied().collect::<Vec<_>>());
         }
+        addresses
+    }
+
+    /// Whether an attempt is under way at every address that is known of a peer.
+    fn is_dialled(&self, peer: &NodeId) -> bool {
+        let under_way = self.dialled.get(peer);
+        under_way.is_some_and(|tried| self.addresses_of(peer).iter().all(|at| tried.contains(at)))
+    }
+
+    /// Dials a peer, if that is still in order. An attempt that lacks an address begins anew.
+    pub(super) fn dial(&mut self, peer: NodeId) {
+        if self.by_peer.contains_key(&peer) || self.has_left || self.is_dialled(&peer) {
+            return;
+        }
+        let addresses = self.addresses_of(&peer);
         if !addresses.is_empty() {
+            self.dialled.insert(peer, addresses.clone());
             self.outputs.push_back(Output::Dial { peer, addresses });
         }
     }
 
     pub(super) fn dial_failed(&mut self, peer: NodeId) {
+        self.dialled.remove(&peer);
+        if self.by_peer.contains_key(&peer) {
+            return;
+        }
         let mut failures = None;
         if let Some(seed) = self.seeds.get_mut(&peer) {
-            seed.is_under_way = false;
             seed.failures = seed.failures.saturating_add(1);
             failures = Some(seed.failures);
         }
-        if let Some(known) = self.members.get_mut(&peer) {
-            known.dialling.is_under_way = false;
-            if known.is_active() && self.wanted.contains(&peer) {
-                known.dialling.failures = known.dialling.failures.saturating_add(1);
-                failures = Some(known.dialling.failures);
-            }
+        if let Some(known) = self.members.get_mut(&peer)
+            && known.is_active()
+            && self.wanted.contains(&peer)
+        {
+            known.dialling.failures = known.dialling.failures.saturating_add(1);
+            failures = Some(known.dialling.failures);
         }
-        if let Some(failures) = failures.filter(|_| !self.by_peer.contains_key(&peer)) {
+        if let Some(failures) = failures {
+            let at = self.now + self.backoff(failures);
+            self.timers.set(Timer::Dial(peer), at);
+        }
+    }
+
+    /// The link to somebody is gone who did not say yet that it is a member.
+    fn seed_lost(&mut self, peer: NodeId, failures: u32) {
+        if let Some(seed) = self.seeds.get_mut(&peer) {
+            seed.failures = if failures == 0 { 0 } else { seed.failures.saturating_add(failures) };
+            let failures = seed.failures;
             let at = self.now + self.backoff(failures);
             self.timers.set(Timer::Dial(peer), at);
         }
@@ -206,10 +236,10 @@ impl Membership {
     /// Sees to it that a wanted member without a link is dialled.
     fn seek(&mut self, node: NodeId) {
         self.miss(node);
-        let Some(known) = self.members.get(&node) else { return };
-        if known.dialling.is_under_way || self.timers.is_set(Timer::Dial(node)) {
+        if self.timers.is_set(Timer::Dial(node)) || self.is_dialled(&node) {
             return;
         }
+        let Some(known) = self.members.get(&node) else { return };
         let failures = known.dialling.failures;
         let first = self.is_sparse || self.node() < node;
         let mut wait = if first { Duration::ZERO } else { DIAL_SECOND };
@@ -224,6 +254,8 @@ impl Membership {
         if let Some(known) = self.members.get_mut(&node) {
             known.dialling.failures = 0;
         }
+        // What is under way may be waiting where nobody is any more.
+        self.dialled.remove(&node);
         if self.wanted.contains(&node) && !self.by_peer.contains_key(&node) {
             self.timers.set(Timer::Dial(node), self.now);
         }
@@ -238,7 +270,7 @@ impl Membership {
         let is_due = |known: &&Known| {
             known.member.state == MemberState::Dead
                 && known.dialling.dead_due <= now
-                && !known.dialling.is_under_way
+                && !self.dialled.contains_key(&known.member.node)
         };
         let mut due: Vec<NodeId> =
             self.members.values().filter(is_due).map(|known| known.member.node).collect();

@@ -92,6 +92,8 @@ pub struct Membership {
     /// The link to each peer that has one.
     by_peer: BTreeMap<NodeId, LinkId>,
     seeds: BTreeMap<NodeId, Seed>,
+    /// Who is being dialled, and where.
+    dialled: BTreeMap<NodeId, Vec<SocketAddr>>,
     /// Whom this node keeps links to.
     wanted: BTreeSet<NodeId>,
     /// Whether there are too many members for links to all.
@@ -155,6 +157,7 @@ impl Membership {
             links: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             seeds: BTreeMap::new(),
+            dialled: BTreeMap::new(),
             wanted: BTreeSet::new(),
             is_sparse: false,
             chosen_at: None,

@@ -156,8 +156,12 @@ impl Membership {
         }
         self.digest = None;
         self.end_probes(&node);
-        for timer in [Timer::Suspicion(node), Timer::Unlinked(node), Timer::Dial(node)] {
+        for timer in [Timer::Suspicion(node), Timer::Unlinked(node)] {
             self.timers.cancel(timer);
+        }
+        // Whom somebody named is dialled whatever is said of it.
+        if !self.seeds.contains_key(&node) {
+            self.timers.cancel(Timer::Dial(node));
         }
         self.timers.set(Timer::Forget(node), since + REMEMBERED);
         if state == MemberState::Dead {

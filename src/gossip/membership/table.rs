@@ -274,6 +274,9 @@ impl Membership {
             dialling: Dialling::default(),
             patience: 0,
         };
+        if known.member.link.is_some() {
+            self.seeds.remove(&node);
+        }
         self.members.insert(node, known);
         if is_news {
             self.spread(Rumor::Record(signed));

@@ -121,9 +121,10 @@ impl<T: Transport, H: Host> Core<T, H> {
 
     /// Who refused, or was not to be dialled, may let this node in now, with another secret.
     fn dial_again(self: &Arc<Self>) {
-        let mut others: Vec<(NodeId, Vec<SocketAddr>)> = self.host.with_node(|node| {
+        // Membership knows the addresses of members.
+        let mut others: BTreeMap<NodeId, Vec<SocketAddr>> = self.host.with_node(|node| {
             let alone = node.members().filter(|member| member.link.is_none());
-            alone.map(|member| (member.node, member.addresses.clone())).collect()
+            alone.map(|member| (member.node, Vec::new())).collect()
         });
         let added = self.registry.to_dial().into_iter();
         others.extend(added.map(|peer| (peer, self.registry.addresses(peer))));

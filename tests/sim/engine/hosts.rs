@@ -1,6 +1,6 @@
 //! Whole nodes, their disks, and the connections between them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use basefs::id::{Content, EntryId, LinkId, NodeId};
 use basefs::log::Source;
 use basefs::node::{Effects, Input, Node, NodeEvent, Outgoing, PeerFault, Replica};
 use basefs::time::Timestamp;
+use bytes::Bytes;
 
 use super::author;
 use super::disk::Disk;
@@ -90,8 +91,12 @@ pub struct Host {
     pub skew_ppm: i64,
     /// It needs so long for everything that it is told.
     pub slow: Micros,
-    /// It garbles so many of a thousand packets of its own.
+    /// It garbles so many of a thousand frames and datagrams of its own.
     pub garbles: u64,
+    /// It pushes something again after so many of a thousand pushes.
+    pub replays: u64,
+    /// What it could push again.
+    pub(super) pushed: Vec<Bytes>,
 }
 
 /// All of it.
@@ -101,7 +106,7 @@ pub struct World {
     pub hosts: Vec<Host>,
     pub(super) queue: Queue<Event>,
     pub(super) quic: Quic,
-    pub(super) memo: HashMap<EntryId, VerifiedEntry>,
+    pub(super) memo: BTreeMap<EntryId, VerifiedEntry>,
     pub(super) founding: Vec<VerifiedEntry>,
     pub(super) ids: BTreeMap<NodeId, usize>,
     pub(super) rng: Rng,
@@ -132,7 +137,7 @@ impl World {
             hosts: Vec::new(),
             queue: Queue::default(),
             quic: Quic::new(options.hosts, options.control),
-            memo: HashMap::new(),
+            memo: BTreeMap::new(),
             founding,
             ids: (0..options.hosts).map(|host| (node_id(host), host)).collect(),
             rng: Rng::new(options.seed, 2),
@@ -405,34 +410,70 @@ impl World {
         (verified, invalid)
     }
 
+    /// Whether all hosts that are up hold and show the same, contents included.
+    pub fn is_equal(&self) -> bool {
+        let nodes = || self.hosts.iter().filter_map(|host| host.node.as_ref());
+        let length = |node: &Node| node.replica().log().len();
+        let first = nodes().next().map(length);
+        // Most of the time this tells already.
+        nodes().all(|node| Some(length(node)) == first && node.wanted() == 0)
+            && self.explain_differences().is_empty()
+    }
+
     /// The hosts that are up and do not hold or show the same as the first that is; each with what
     /// differs.
     pub fn explain_differences(&self) -> Vec<String> {
-        let mut differences = Vec::new();
         let up: Vec<usize> = (0..self.hosts.len()).filter(|host| self.is_up(*host)).collect();
-        let ids = |host: &usize| -> BTreeSet<EntryId> {
-            let log = self.hosts[*host].node.as_ref().map(|node| node.replica().log());
-            log.into_iter()
-                .flat_map(|log| log.in_order().into_iter().map(|no| log.id(no)))
-                .collect()
+        let Some((first, others)) = up.split_first() else { return Vec::new() };
+        let (ids, shown) = (self.entry_ids(*first), self.shown(*first));
+        let differs = |host: &usize| {
+            let (own_ids, own_shown) = (self.entry_ids(*host), self.shown(*host));
+            let lacks = ids.difference(&own_ids).count();
+            let has = own_ids.difference(&ids).count();
+            let shows = usize::from(lacks + has == 0 && shown != own_shown);
+            let wanted = self.hosts[*host].node.as_ref().map_or(0, Node::wanted);
+            (lacks + has + shows + wanted > 0).then(|| {
+                format!(
+                    "lacks {lacks} and has {has} that host {first} has not, shows other: {shows}"
+                )
+            })
         };
-        let first = up.first().map(ids).unwrap_or_default();
-        for host in &up {
-            let own = ids(host);
-            let (lacks, has) = (first.difference(&own).count(), own.difference(&first).count());
-            let node = self.hosts[*host].node.as_ref();
-            let waiting = node.map_or(0, |node| node.replica().log().waiting());
-            let wanted = node.map_or(0, Node::wanted);
-            if lacks + has + wanted > 0 {
-                let links = node.map_or(0, |node| node.peers().count());
-                differences.push(format!(
-                    "host {host} lacks {lacks} and has {has} that host {} has not; {waiting} \
-                     entries wait, {wanted} contents are wanted, {links} links",
-                    up[0]
-                ));
-            }
+        let lines = others.iter().filter_map(|host| Some((host, differs(host)?)));
+        let mut lines: Vec<String> = lines
+            .map(|(host, differs)| format!("host {host} {differs}; {}", self.state(*host)))
+            .collect();
+        let wants = self.hosts[*first].node.as_ref().is_some_and(|node| node.wanted() > 0);
+        if wants || !lines.is_empty() {
+            lines.insert(0, format!("host {first}: {}", self.state(*first)));
         }
-        differences
+        lines
+    }
+
+    fn state(&self, host: usize) -> String {
+        let Some(node) = &self.hosts[host].node else { return "down".into() };
+        format!(
+            "{} entries, {} wait, {} contents are wanted, {} links",
+            node.replica().log().len(),
+            node.replica().log().waiting(),
+            node.wanted(),
+            node.peers().count()
+        )
+    }
+
+    fn entry_ids(&self, host: usize) -> BTreeSet<EntryId> {
+        let log = self.hosts[host].node.as_ref().map(|node| node.replica().log());
+        log.into_iter().flat_map(|log| log.in_order().into_iter().map(|no| log.id(no))).collect()
+    }
+
+    /// The entry that each name in the root shows.
+    pub fn shown(&self, host: usize) -> BTreeMap<String, EntryId> {
+        let Some(node) = &self.hosts[host].node else { return BTreeMap::new() };
+        let (log, view) = (node.replica().log(), node.replica().view());
+        let children = log.root().into_iter().flat_map(|root| log.children(root));
+        let winner = |(name, slot): (&std::sync::Arc<str>, _)| {
+            Some((name.to_string(), log.id(view.winner(slot)?)))
+        };
+        children.filter_map(winner).collect()
     }
 
     /// Links between hosts that both ends hold for open.
@@ -460,6 +501,8 @@ impl Host {
             skew_ppm: 0,
             slow: 0,
             garbles: 0,
+            replays: 0,
+            pushed: Vec::new(),
         }
     }
 }

@@ -12,6 +12,8 @@ use super::quic::{EndId, Happening};
 
 /// What checking one signature takes.
 const VERIFY: u64 = 40;
+/// Names the pushes that no node asked for.
+const REPLAY: u64 = u64::MAX;
 /// Two hosts that dial each other at the same time both see two connections within this time.
 const SIMULTANEOUS: u64 = 10_000_000;
 
@@ -77,7 +79,22 @@ impl World {
         self.hosts[at].pushes += 1;
         let bytes = self.garble(at, bytes);
         if let Some(end) = self.quic.end_at(link.number(), at) {
-            self.quic.push(end, push.number(), bytes);
+            self.quic.push(end, push.number(), bytes.clone());
+            self.replay(at, end, bytes);
+        }
+    }
+
+    /// A hostile host pushes something again, to somebody.
+    fn replay(&mut self, at: usize, end: EndId, bytes: Bytes) {
+        let replays = self.hosts[at].replays;
+        if replays == 0 {
+            return;
+        }
+        let pushed = &mut self.hosts[at].pushed;
+        pushed.push(bytes);
+        if self.rng.below(1_000) < replays {
+            let again = pushed[self.rng.index(pushed.len())].clone();
+            self.quic.push(end, REPLAY, again);
         }
     }
 
@@ -127,6 +144,7 @@ impl World {
             Happening::Readable => return self.read(host, number),
             Happening::Writable => return self.pump(host, number),
             Happening::Pushed(bytes) => Input::Pushed { link, bytes },
+            Happening::PushEnded(REPLAY, _) => return,
             Happening::PushEnded(token, delivered) => {
                 Input::PushEnded { link, push: PushId::new(token), delivered }
             }
@@ -211,6 +229,7 @@ impl World {
             match outgoing.next_frame(disk).expect("a disk in memory does not fail") {
                 Some(frame) => {
                     *state = Sending::Busy(outgoing);
+                    let frame = self.garble(at, frame);
                     self.quic.write(end, frame);
                 }
                 None => {
@@ -223,7 +242,7 @@ impl World {
 
     /// All hosts hold and show the same within so long, or the test fails and says why.
     pub fn assert_equal_within(&mut self, bound: Duration) {
-        let equal = self.run_until(bound, |world| world.explain_differences().is_empty());
+        let equal = self.run_until(bound, World::is_equal);
         let seed = self.options.seed;
         assert!(equal, "seed {seed}: after {bound:?}: {:#?}", self.explain_differences());
     }

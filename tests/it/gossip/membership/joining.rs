@@ -103,6 +103,38 @@ fn a_new_address_is_told_and_dialled() {
 }
 
 #[test]
+fn an_attempt_at_an_old_address_holds_up_nothing() {
+    let mut world = World::joined(3, Profile::Lan, Ways::lan(0), 9);
+    // Nobody is at the old address any more: an attempt there takes half a minute.
+    world.machines[2].address = "198.51.100.9:77".parse().unwrap();
+    world.cut(2);
+    world.give(2, Input::Leave);
+    world.stop(2, false);
+    world.run(secs(1));
+    world.join(1, 2);
+    world.run(secs(1));
+    world.start(2);
+    world.join(1, 2);
+    let linked = |world: &World| world.links().contains(&(1, 2));
+    let time = world.run_until(secs(5), linked).unwrap();
+    assert!(time < Duration::from_millis(100), "{time:?}");
+}
+
+#[test]
+fn a_link_that_breaks_before_the_first_word_is_made_again() {
+    for machine in 0..2 {
+        let mut world = World::new(2, Profile::Lan, Ways::lan(0), 10);
+        world.join(1, 0);
+        let is_up = |world: &World| world.links().len() == 1;
+        world.run_until(secs(1), is_up).unwrap();
+        world.cut(machine);
+        assert!(world.of(machine).members().next().is_none(), "it said nothing yet");
+        let time = world.run_until(secs(5), World::is_agreed).unwrap();
+        assert!(time < secs(1), "{time:?}");
+    }
+}
+
+#[test]
 fn a_healed_partition_is_noticed_at_once() {
     let (mut first, mut whole) = (Vec::new(), Vec::new());
     for seed in 1..4 {

@@ -52,8 +52,8 @@ enum Event {
     Table { link: usize, end: usize, bytes: Bytes },
     Up { link: usize, end: usize },
     Down { link: usize, end: usize },
-    Try { from: usize, to: usize, number: usize, life: u32 },
-    Failed { from: usize, to: NodeId, life: u32 },
+    Try { from: usize, to: usize, number: usize, attempt: u64 },
+    Failed { from: usize, to: NodeId, attempt: u64 },
     Idle { link: usize, end: usize },
     Timeout(usize),
 }
@@ -71,8 +71,8 @@ pub(super) struct Machine {
     pub(super) faults: Vec<MemberFault>,
     pub(super) dials: u64,
     pub(super) hang_ups: u64,
-    /// Counts restarts: what is under way for an earlier life comes to nothing.
-    life: u32,
+    /// The attempts to connect that are under way.
+    dialling: BTreeMap<NodeId, u64>,
     timeout: Option<Timestamp>,
 }
 
@@ -168,7 +168,7 @@ impl World {
             faults: Vec::new(),
             dials: 0,
             hang_ups: 0,
-            life: 0,
+            dialling: BTreeMap::new(),
             timeout: None,
         });
         self.start(machine);
@@ -208,7 +208,6 @@ impl World {
         membership.set_claim(Claim::from_bytes([1; 20]));
         let state = &mut self.machines[machine];
         state.membership = Some(membership);
-        state.life += 1;
         (state.neighbours, state.ring) = (Vec::new(), Vec::new());
     }
 
@@ -220,7 +219,7 @@ impl World {
     /// The power fails; or, if `loud`, the process ends and closes its connections.
     pub(super) fn stop(&mut self, machine: usize, loud: bool) {
         self.machines[machine].membership = None;
-        self.machines[machine].life += 1;
+        self.machines[machine].dialling.clear();
         for link in 0..self.links.len() {
             for end in 0..2 {
                 if self.links[link][end].machine == machine && self.links[link][end].is_up {
@@ -368,19 +367,26 @@ impl World {
 
     fn dial(&mut self, from: usize, peer: NodeId, addresses: &[SocketAddr]) {
         self.machines[from].dials += 1;
-        let life = self.machines[from].life;
+        // Another attempt takes the place of the one before.
+        let attempt = self.numbers;
+        self.numbers += 1;
+        self.machines[from].dialling.insert(peer, attempt);
         let to = (0..self.machines.len()).find(|to| {
             self.machines[*to].id == peer && addresses.contains(&self.machines[*to].address)
         });
         match to {
-            Some(to) => self.later(Duration::ZERO, Event::Try { from, to, number: 0, life }),
-            None => self.later(IDLE, Event::Failed { from, to: peer, life }),
+            Some(to) => self.later(Duration::ZERO, Event::Try { from, to, number: 0, attempt }),
+            None => self.later(IDLE, Event::Failed { from, to: peer, attempt }),
         }
     }
 
+    fn is_under_way(&self, from: usize, to: NodeId, attempt: u64) -> bool {
+        self.machines[from].dialling.get(&to) == Some(&attempt)
+    }
+
     /// A handshake takes three packets in a row; each try is all of them or nothing.
-    fn try_to_connect(&mut self, from: usize, to: usize, tries: usize, life: u32) {
-        if self.machines[from].life != life {
+    fn try_to_connect(&mut self, from: usize, to: usize, tries: usize, attempt: u64) {
+        if !self.is_under_way(from, self.machines[to].id, attempt) {
             return;
         }
         self.machines[from].bytes += HELLO;
@@ -391,6 +397,8 @@ impl World {
             let end =
                 |machine| End { machine, is_up: false, heard: now, owed: None, table_at: now };
             self.links.push([end(from), end(to)]);
+            let peer = self.machines[to].id;
+            self.machines[from].dialling.remove(&peer);
             let link = self.links.len() - 1;
             let way = self.delay();
             self.later(way * 2, Event::Up { link, end: 0 });
@@ -398,8 +406,8 @@ impl World {
         }
         let number = tries + 1;
         let event = match TRIES.get(number) {
-            Some(_) => Event::Try { from, to, number, life },
-            None => Event::Failed { from, to: node(to), life },
+            Some(_) => Event::Try { from, to, number, attempt },
+            None => Event::Failed { from, to: self.machines[to].id, attempt },
         };
         let next = TRIES.get(number).copied().unwrap_or(30_000);
         self.later(Duration::from_millis(next - TRIES[tries]), event);
@@ -464,9 +472,12 @@ impl World {
             }
             Event::Up { link, end } => self.up(link, end),
             Event::Down { link, end } => self.down(link, end),
-            Event::Try { from, to, number, life } => self.try_to_connect(from, to, number, life),
-            Event::Failed { from, to, life } => {
-                if self.machines[from].life == life {
+            Event::Try { from, to, number, attempt } => {
+                self.try_to_connect(from, to, number, attempt);
+            }
+            Event::Failed { from, to, attempt } => {
+                if self.is_under_way(from, to, attempt) {
+                    self.machines[from].dialling.remove(&to);
                     self.give(from, Input::DialFailed { peer: to });
                 }
             }

@@ -213,7 +213,8 @@ impl End {
         {
             self.rtt.sample(now - latest.at, ack.delay);
         }
-        if !found.is_empty() {
+        let is_news = !found.is_empty();
+        if is_news {
             self.flight.timeouts = 0;
         }
         for sent in found.drain(..).rev() {
@@ -229,7 +230,7 @@ impl End {
             brought.ended.extend(sent.chunks.iter().filter_map(|chunk| self.sends.acked(chunk)));
         }
         self.found = found;
-        if let Some(largest) = self.flight.largest_acked {
+        if let Some(largest) = self.flight.largest_acked.filter(|_| is_news) {
             let (in_flight, is_limited) = (self.flight.bytes, self.is_app_limited);
             self.controller.acked_all(now, in_flight, is_limited, largest);
         }

@@ -221,10 +221,8 @@ impl Quic {
 
     /// How many connections stand, as far as both ends know.
     pub fn standing(&self) -> usize {
-        let stands = |connection: &&Box<Connection>| {
-            connection.sides.iter().all(|side| matches!(side, Side::Open(_)))
-        };
-        self.connections.iter().flatten().filter(stands).count()
+        let sides = self.connections.iter().flatten().map(|connection| &connection.sides);
+        sides.filter(|sides| sides.iter().all(|side| matches!(side, Side::Open(_)))).count()
     }
 
     /// Begins a connection; gives the dialling end.
@@ -510,7 +508,8 @@ impl Quic {
                 }
             }
             Some(Side::Open(open)) => {
-                if !open.due(now) {
+                let is_alive = open.due(now);
+                if !is_alive {
                     self.end(end, Happening::Down);
                 }
             }
