@@ -8,7 +8,9 @@
 mod baseline;
 mod engine;
 mod faults;
+mod hostile;
 mod memberlist;
+mod members;
 mod quic;
 #[cfg(feature = "quic")]
 mod real;

@@ -95,6 +95,8 @@ pub struct Host {
     pub garbles: u64,
     /// It pushes something again after so many of a thousand pushes.
     pub replays: u64,
+    /// It says that it pushed, and pushes nothing.
+    pub withholds: bool,
     /// What it could push again.
     pub(super) pushed: Vec<Bytes>,
 }
@@ -223,16 +225,28 @@ impl World {
         let bytes = bytes.to_vec().into();
         let author::Written { entry, blocks, content } =
             author::write(node.replica(), at, grant, name, &bytes);
-        let id = entry.id();
-        self.contents.insert(id, content);
-        if let Some(content) = content {
-            self.completed.entry(content).or_insert_with(|| vec![None; self.options.hosts]);
-        }
-        self.admitted.insert(id, vec![None; self.options.hosts]);
-        self.memo.insert(id, entry.clone());
         node.add_blocks(blocks);
         content.iter().for_each(|content| node.complete(content));
-        node.offer(entry);
+        self.offer(at, entry, content)
+    }
+
+    /// A host takes in what was written with a key of its own.
+    pub(super) fn offer(
+        &mut self,
+        at: usize,
+        entry: VerifiedEntry,
+        content: Option<Content>,
+    ) -> EntryId {
+        let (id, hosts) = (entry.id(), self.options.hosts);
+        self.contents.insert(id, content);
+        if let Some(content) = content {
+            self.completed.entry(content).or_insert_with(|| vec![None; hosts]);
+        }
+        self.admitted.insert(id, vec![None; hosts]);
+        self.memo.insert(id, entry.clone());
+        if let Some(node) = &mut self.hosts[at].node {
+            node.offer(entry);
+        }
         self.tell(at, Input::Timeout);
         id
     }
@@ -502,6 +516,7 @@ impl Host {
             slow: 0,
             garbles: 0,
             replays: 0,
+            withholds: false,
             pushed: Vec::new(),
         }
     }

@@ -14,6 +14,7 @@
 
 pub mod author;
 pub mod disk;
+mod hostile;
 pub mod hosts;
 pub mod member;
 pub mod net;

@@ -76,6 +76,9 @@ impl World {
     }
 
     fn push(&mut self, at: usize, link: LinkId, push: PushId, bytes: Bytes) {
+        if self.hosts[at].withholds {
+            return self.tell_soon(at, 1, Input::PushEnded { link, push, delivered: true });
+        }
         self.hosts[at].pushes += 1;
         let bytes = self.garble(at, bytes);
         if let Some(end) = self.quic.end_at(link.number(), at) {
