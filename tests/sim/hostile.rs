@@ -26,6 +26,7 @@ fn whoever_signs_two_things_at_once_is_seen_through_by_all() {
         world.run_for(30 * SECOND);
         world.packets.heal();
         world.assert_equal_within(60 * SECOND);
+        assert!(ids.iter().all(|id| world.last(*id).is_some()), "all have the proof of it");
     }
     let shown: Vec<_> = (0..HOSTS).map(|host| world.shown(host)).collect();
     assert!(shown.iter().all(|others| *others == shown[0]), "{shown:#?}");
@@ -46,7 +47,9 @@ fn what_some_withhold_comes_another_way() {
         assert!(is_everywhere, "seed 32: {:#?}", world.explain_differences());
     }
     // Theirs are found when sets are compared.
+    let began = world.now();
     let id = world.write(5, "theirs", b"kept back");
     assert!(world.run_until(60 * SECOND, |world| world.last(id).is_some()), "seed 32");
+    assert!(world.last(id).unwrap() - began > 500_000, "it was not kept back");
     world.assert_equal_within(60 * SECOND);
 }

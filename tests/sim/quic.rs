@@ -25,6 +25,7 @@ impl Net {
         Self { queue: Queue::default(), packets, quic: Quic::new(2, control) }
     }
 
+    #[cfg(feature = "quic")]
     pub(crate) fn now(&self) -> Micros {
         self.queue.now()
     }
@@ -46,6 +47,7 @@ impl Net {
     }
 
     /// Lets time pass.
+    #[cfg(feature = "quic")]
     pub(crate) fn rest(&mut self, time: Micros) {
         let end = self.now() + time;
         settle(&mut self.queue, &mut self.packets, &mut self.quic);

@@ -205,7 +205,7 @@ impl Real {
                 is_idle = false;
             }
             while let Some(event) = connection.poll() {
-                self.told.extend(told(connection, event).map(|told| (at, told)));
+                self.told.extend(told(connection, &event).map(|told| (at, told)));
                 is_idle = false;
             }
             while let Some(transmit) = connection.poll_transmit(instant, 1, &mut buffer) {
@@ -300,7 +300,7 @@ impl Real {
 }
 
 /// What an event means here; reads what can be read.
-fn told(connection: &mut Connection, event: Event) -> Option<Told> {
+fn told(connection: &mut Connection, event: &Event) -> Option<Told> {
     match event {
         Event::Connected => Some(Told::Connected),
         Event::Stream(StreamEvent::Finished { .. }) => Some(Told::Acknowledged),
@@ -312,7 +312,7 @@ fn told(connection: &mut Connection, event: Event) -> Option<Told> {
             is_whole.then_some(Told::Arrived)
         }
         Event::Stream(StreamEvent::Readable { id }) => {
-            read(connection, id).then_some(Told::Arrived)
+            read(connection, *id).then_some(Told::Arrived)
         }
         _ => None,
     }
