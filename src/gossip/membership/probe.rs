@@ -68,7 +68,7 @@ impl Membership {
         let links = self.by_peer.values().filter_map(|link| self.links.get(link));
         links
             .filter(|link| !has_left(&link.peer) && !self.is_probed(&link.peer))
-            .min_by_key(|link| (link.heard.max(link.probed), self.me.draw(&link.place)))
+            .min_by_key(|link| (link.heard.max(link.probed), self.me.ahead(&link.place, 1)))
             .map(|link| link.peer)
     }
 
