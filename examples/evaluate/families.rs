@@ -144,7 +144,7 @@ impl Family {
             for &objects in &sizes {
                 let scenario = (self.scenario)(value, Scenario { objects, ..base });
                 for system in [System::Basefs, System::Baseline] {
-                    for seed in args.seed..args.seed + args.seeds {
+                    for seed in args.seed..args.seed + scenario.seeds(args.seeds) {
                         jobs.push(Job { value, objects, scenario, system, seed });
                     }
                 }
