@@ -216,6 +216,9 @@ impl Family {
             lines: self.lines(points, objects),
         };
         let mut ticks: Vec<f64> = points.iter().map(|point| f64::from(point.value)).collect();
+        let theirs = sizes.iter().flat_map(|&objects| self.published(objects));
+        ticks.extend(theirs.map(|(value, _)| value));
+        ticks.sort_by(f64::total_cmp);
         ticks.dedup();
         Chart {
             title: self.title.to_owned(),
