@@ -51,7 +51,7 @@ pub(crate) fn all() -> Vec<Family> {
         Family {
             name: "bandwidth",
             title: "One write on 30 nodes, by bandwidth",
-            x: "bandwidth of each node, each way [kbit/s]",
+            x: "bandwidth of each node's uplink [kbit/s]",
             values: (1..11).map(|doublings| 1 << doublings).collect(),
             objects: vec![1, 12],
             scenario: |rate, scenario| scenario.rate(rate),
