@@ -10,6 +10,8 @@ mod engine;
 mod faults;
 mod memberlist;
 mod quic;
+#[cfg(feature = "quic")]
+mod real;
 mod soak;
 mod speed;
 mod spread;

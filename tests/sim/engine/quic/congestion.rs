@@ -2,6 +2,7 @@
 
 use super::super::queue::{Micros, SECOND};
 use super::PACKET;
+use super::bbr::Bbr;
 
 /// Which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,8 +18,6 @@ pub enum Control {
 
 /// The window that connections start with.
 const INITIAL_WINDOW: u64 = 10 * PACKET;
-/// The least window of a controller that measures.
-const MIN_BBR: u64 = 4 * PACKET;
 /// The least window of one that backs off.
 const MIN_CUBIC: u64 = 2 * PACKET;
 
@@ -28,22 +27,16 @@ pub struct Sample {
     pub now: Micros,
     pub sent_at: Micros,
     pub bytes: u64,
-    /// All bytes acknowledged when it was sent, and when the last of those was.
-    pub delivered_before: u64,
-    pub delivered_at: Micros,
-    /// The sender had nothing more to send then.
+    /// The sender has nothing more to send.
     pub is_app_limited: bool,
-    /// All bytes acknowledged now.
-    pub delivered: u64,
     pub srtt: Micros,
     pub min_rtt: Micros,
-    pub in_flight: u64,
 }
 
 /// The state of one direction.
 #[derive(Debug)]
 pub enum Controller {
-    Bbr(Bbr),
+    Bbr(Box<Bbr>),
     Fixed(u64),
     Cubic(Cubic),
 }
@@ -51,7 +44,7 @@ pub enum Controller {
 impl Controller {
     pub fn new(control: Control) -> Self {
         match control {
-            Control::Bbr => Self::Bbr(Bbr::default()),
+            Control::Bbr => Self::Bbr(Box::default()),
             Control::Fixed(window) => Self::Fixed(window as u64),
             Control::Cubic => Self::Cubic(Cubic::default()),
         }
@@ -60,12 +53,20 @@ impl Controller {
     /// Bytes that may be under way.
     pub fn window(&self) -> u64 {
         match self {
-            Self::Bbr(bbr) => bbr.window,
+            Self::Bbr(bbr) => bbr.window(),
             Self::Fixed(window) => *window,
             Self::Cubic(cubic) => cubic.window as u64,
         }
     }
 
+    /// A packet that wants an acknowledgement was sent.
+    pub fn sent(&mut self, now: Micros, number: u64, bytes: u64) {
+        if let Self::Bbr(bbr) = self {
+            bbr.sent(now, number, bytes);
+        }
+    }
+
+    /// A packet was acknowledged.
     pub fn acked(&mut self, sample: &Sample) {
         match self {
             Self::Bbr(bbr) => bbr.acked(sample),
@@ -74,101 +75,21 @@ impl Controller {
         }
     }
 
-    /// Packets were lost, the latest of which was sent then; `for_long` if nothing arrived for
-    /// several time-outs.
-    pub fn lost(&mut self, now: Micros, sent_at: Micros, for_long: bool) {
-        if let Self::Cubic(cubic) = self {
-            cubic.lost(now, sent_at, for_long);
+    /// All packets of an acknowledgement were told; `largest` is the latest that ever was.
+    pub fn acked_all(&mut self, now: Micros, in_flight: u64, is_app_limited: bool, largest: u64) {
+        if let Self::Bbr(bbr) = self {
+            bbr.acked_all(now, in_flight, is_app_limited, largest);
         }
     }
-}
 
-/// Rounds over which the greatest rate counts.
-const ROUNDS: usize = 10;
-/// Growth of startup: doubles the rate with every round, with what the delay of acknowledgements
-/// costs.
-const STARTUP_GAIN: f64 = 2.5;
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Mode {
-    #[default]
-    Startup,
-    Drain,
-    Probe,
-}
-
-/// Rate and round trip.
-#[derive(Debug)]
-pub struct Bbr {
-    window: u64,
-    mode: Mode,
-    /// The greatest rates of the last rounds, bytes per second.
-    rates: [u64; ROUNDS],
-    round: usize,
-    /// A round ends when what is sent now is acknowledged.
-    round_end: u64,
-    /// The rate that startup has reached, and for how many rounds it has not grown.
-    full: u64,
-    full_rounds: u32,
-}
-
-impl Default for Bbr {
-    fn default() -> Self {
-        Self {
-            window: INITIAL_WINDOW,
-            mode: Mode::default(),
-            rates: [0; ROUNDS],
-            round: 0,
-            round_end: 0,
-            full: 0,
-            full_rounds: 0,
+    /// So many bytes were lost, the latest packet of which was sent then; `for_long` if nothing
+    /// arrived for several time-outs.
+    pub fn lost(&mut self, now: Micros, bytes: u64, sent_at: Micros, for_long: bool) {
+        match self {
+            Self::Bbr(bbr) => bbr.lost(bytes),
+            Self::Fixed(_) => {}
+            Self::Cubic(cubic) => cubic.lost(now, sent_at, for_long),
         }
-    }
-}
-
-impl Bbr {
-    fn rate(&self) -> u64 {
-        self.rates.iter().copied().max().unwrap_or(0)
-    }
-
-    fn acked(&mut self, sample: &Sample) {
-        let elapsed = (sample.now - sample.delivered_at).max(sample.min_rtt).max(1);
-        let rate = (sample.delivered - sample.delivered_before) * SECOND / elapsed;
-        if sample.delivered_before >= self.round_end {
-            self.next_round(sample);
-        }
-        let slot = &mut self.rates[self.round % ROUNDS];
-        if !sample.is_app_limited || rate > *slot {
-            *slot = rate.max(*slot);
-        }
-        let bdp = self.rate() as f64 * sample.min_rtt as f64 / SECOND as f64;
-        if self.mode == Mode::Drain && sample.in_flight as f64 <= bdp {
-            self.mode = Mode::Probe;
-        }
-        self.window = match self.mode {
-            Mode::Startup => ((bdp * STARTUP_GAIN) as u64).max(INITIAL_WINDOW),
-            Mode::Drain | Mode::Probe => ((bdp * 2.0) as u64).max(MIN_BBR),
-        };
-    }
-
-    fn next_round(&mut self, sample: &Sample) {
-        self.round_end = sample.delivered;
-        let rate = self.rate();
-        if self.mode == Mode::Startup && !sample.is_app_limited {
-            if rate as f64 >= self.full as f64 * 1.25 {
-                (self.full, self.full_rounds) = (rate, 0);
-            } else {
-                self.full_rounds += 1;
-            }
-            if self.full_rounds >= 3 {
-                self.mode = Mode::Drain;
-            }
-        }
-        if sample.is_app_limited {
-            // What was measured earlier stays valid: nothing better could be seen.
-            return;
-        }
-        self.round += 1;
-        self.rates[self.round % ROUNDS] = 0;
     }
 }
 

@@ -58,10 +58,8 @@ pub struct End {
     pub receives: ReceiveStreams,
     datagrams: VecDeque<Bytes>,
     losses: LossCount,
-    delivered: u64,
-    delivered_at: Micros,
-    /// Until so much is delivered, samples were taken while there was little to send.
-    app_limited: u64,
+    /// There was nothing more to send when it was tried last.
+    is_app_limited: bool,
     paced_at: Micros,
     /// There is something to send that waits for its turn in the pace.
     waits_for_pace: bool,
@@ -87,9 +85,7 @@ impl End {
             receives: ReceiveStreams::default(),
             datagrams: VecDeque::new(),
             losses: LossCount::default(),
-            delivered: 0,
-            delivered_at: now,
-            app_limited: 0,
+            is_app_limited: true,
             paced_at: now,
             waits_for_pace: false,
             probes: 0,
@@ -123,18 +119,12 @@ impl End {
     /// The next packet to send now, with its bytes.
     pub fn next_packet(&mut self, now: Micros) -> Option<(App, u64)> {
         self.waits_for_pace = false;
-        if self.probes > 0 && !self.has_data() {
-            let again = self.flight.take_oldest();
-            again.iter().for_each(|chunk| self.sends.lost(chunk));
-        }
         let has_data = self.has_data();
-        let is_open = self.flight.bytes + PACKET <= self.controller.window();
+        self.is_app_limited = !has_data;
+        let is_open = self.flight.bytes + PACKET < self.controller.window();
         self.waits_for_pace = has_data && is_open && self.paced_at > now + self.burst();
         let sends_data = self.probes > 0 || (has_data && is_open && !self.waits_for_pace);
         if !sends_data && !self.received.must_ack(now) {
-            if !has_data && is_open {
-                self.app_limited = (self.delivered + self.flight.bytes).max(1);
-            }
             return None;
         }
         let mut app = App { number: self.flight.next_number(), ..App::default() };
@@ -166,7 +156,8 @@ impl End {
             app.chunks.push(chunk);
         }
         if app.datagrams.is_empty() && app.chunks.is_empty() {
-            // A ping.
+            // A ping, as quinn has it: what streams carry is sent again once it is known to be
+            // lost, and not before.
             *bytes += 1;
         }
     }
@@ -184,10 +175,7 @@ impl End {
         if !app.is_eliciting {
             return self.flight.push(None);
         }
-        if self.flight.bytes == 0 {
-            // Nothing is learnt about the rate from a time in which nothing was sent.
-            self.delivered_at = now;
-        }
+        self.controller.sent(now, app.number, bytes);
         self.paced_at = self.paced_at.max(now) + self.pace(bytes);
         if !std::mem::replace(&mut self.has_asked, true) {
             self.last_heard = now;
@@ -198,9 +186,6 @@ impl End {
             at: now,
             bytes,
             chunks: app.chunks.clone(),
-            delivered: self.delivered,
-            delivered_at: self.delivered_at,
-            is_app_limited: self.delivered < self.app_limited,
         }));
     }
 
@@ -228,28 +213,27 @@ impl End {
         {
             self.rtt.sample(now - latest.at, ack.delay);
         }
-        if !found.is_empty() {
+        let is_news = !found.is_empty();
+        if is_news {
             self.flight.timeouts = 0;
         }
         for sent in found.drain(..).rev() {
-            self.delivered += sent.bytes;
             let sample = Sample {
                 now,
                 sent_at: sent.at,
                 bytes: sent.bytes,
-                delivered_before: sent.delivered,
-                delivered_at: sent.delivered_at,
-                is_app_limited: sent.is_app_limited,
-                delivered: self.delivered,
+                is_app_limited: self.is_app_limited,
                 srtt: self.rtt.srtt,
                 min_rtt: self.rtt.min,
-                in_flight: self.flight.bytes,
             };
-            self.delivered_at = now;
             self.controller.acked(&sample);
             brought.ended.extend(sent.chunks.iter().filter_map(|chunk| self.sends.acked(chunk)));
         }
         self.found = found;
+        if let Some(largest) = self.flight.largest_acked.filter(|_| is_news) {
+            let (in_flight, is_limited) = (self.flight.bytes, self.is_app_limited);
+            self.controller.acked_all(now, in_flight, is_limited, largest);
+        }
         brought.has_room = self.is_full && self.wants_frame();
         self.find_lost(now);
     }
@@ -260,7 +244,8 @@ impl End {
         // Persistent congestion: three time-outs without anything that arrived.
         let is_all = last.number - first.number < lost.len() as u64;
         let for_long = is_all && last.at - first.at > 3 * self.rtt.pto();
-        self.controller.lost(now, last.at, for_long);
+        let bytes = lost.iter().map(|sent| sent.bytes).sum();
+        self.controller.lost(now, bytes, last.at, for_long);
         self.losses.add(now, 0, lost.len() as u64);
         lost.iter().flat_map(|sent| &sent.chunks).for_each(|chunk| self.sends.lost(chunk));
     }

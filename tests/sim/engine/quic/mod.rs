@@ -4,6 +4,7 @@
 //! Left out: path discovery, flow control of whole connections, keys, the payload's bytes on the
 //! wire (a packet names ranges of streams, the receiver reads them at the sender).
 
+mod bbr;
 mod congestion;
 mod end;
 mod ranges;

@@ -31,7 +31,7 @@ impl Rtt {
         }
         self.min = self.min.min(latest.max(1));
         let adjusted = if latest >= self.min + ack_delay { latest - ack_delay } else { latest };
-        self.latest = adjusted;
+        self.latest = latest;
         self.var = (3 * self.var + self.srtt.abs_diff(adjusted)) / 4;
         self.srtt = (7 * self.srtt + adjusted) / 8;
     }
@@ -127,9 +127,6 @@ pub struct Sent {
     pub at: Micros,
     pub bytes: u64,
     pub chunks: Vec<Chunk>,
-    pub delivered: u64,
-    pub delivered_at: Micros,
-    pub is_app_limited: bool,
 }
 
 /// Packets under way, by number.
@@ -138,7 +135,8 @@ pub struct Flight {
     first: u64,
     sent: VecDeque<Option<Sent>>,
     pub bytes: u64,
-    largest_acked: Option<u64>,
+    /// The latest packet that was acknowledged.
+    pub largest_acked: Option<u64>,
     /// When the time threshold makes the next packet lost.
     pub loss_due: Option<Micros>,
     /// When the last packet was sent.
@@ -212,17 +210,9 @@ impl Flight {
         lost
     }
 
-    /// What the oldest packet that carried something on streams carried, to be sent again while
-    /// it is still under way.
-    pub fn take_oldest(&mut self) -> Vec<Chunk> {
-        let with_chunks = self.sent.iter_mut().flatten().find(|sent| !sent.chunks.is_empty());
-        with_chunks.map(|sent| std::mem::take(&mut sent.chunks)).unwrap_or_default()
-    }
-
     /// When the next probe is due.
     pub fn probe_due(&self, rtt: &Rtt) -> Option<Micros> {
-        // A minute is longer than any connection waits.
-        let wait = (rtt.pto() << self.timeouts.min(16)).min(60 * SECOND);
+        let wait = rtt.pto() << self.timeouts.min(16);
         (self.bytes > 0).then(|| self.last_at + wait)
     }
 }
