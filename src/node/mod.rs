@@ -361,7 +361,7 @@ impl Node {
                 }
                 self.spread.handle(self.now, SpreadInput::Path { link, path });
                 self.tell_members(MembershipInput::Path { link, path });
-                self.adapt_fanout();
+                self.adapt_to_paths();
             }
             Input::AwaitReplicated { token, heads } => self.await_replicated(token, heads),
             Input::ForgetReplicated { token } => self.forget_replicated(token),
