@@ -32,7 +32,7 @@ one scenario of your own, instead of the families:
   --deviation PCT   of the delay (default 0%)
   --loss PCT        nominal loss (default 0%)
   --correlation PCT of each loss with the one before (default 0%)
-  --rate RATE       of every node's link, each way: 64kbit, 1mbit (default unlimited)
+  --rate RATE       of every node's uplink: 64kbit, 1mbit (default unlimited)
   --objects K       size of the write, in objects of 480 bytes (default 1)
 
 examples:

@@ -14,7 +14,7 @@ pub(crate) struct Chart {
     pub(crate) y: String,
     /// Whether the x axis is logarithmic; the y axis is.
     pub(crate) log_x: bool,
-    /// Ticks of the x axis: the values that were measured.
+    /// Ticks of the x axis, in order.
     pub(crate) ticks: Vec<f64>,
     /// Side by side; all have lines of the same names in the same order.
     pub(crate) panels: Vec<Panel>,
@@ -148,7 +148,7 @@ impl Chart {
     fn svg(&self) -> Result<String, std::fmt::Error> {
         let column = LEFT + PLOT.0 + RIGHT;
         // A single panel leaves too little room for the legend below it.
-        let width = (column * self.panels.len() as f64).max(860.0);
+        let width = (column * self.panels.len() as f64).max(900.0);
         let height = TOP + PLOT.1 + BOTTOM;
         let mut svg = String::new();
         writeln!(
@@ -164,7 +164,7 @@ impl Chart {
         for (number, panel) in (0_u8..).zip(&self.panels) {
             let frame = Frame {
                 left: LEFT + column * f64::from(number),
-                x: bounds(self.ticks.iter().copied()),
+                x: bounds(lines().flat_map(|line| &line.points).map(|point| point.x)),
                 log_x: self.log_x,
                 y: decades(values()),
             };
@@ -341,7 +341,7 @@ mod tests {
         };
         let svg = chart.svg().unwrap();
         assert!(svg.len() < 4_000, "{} bytes", svg.len());
-        assert!(svg.contains(&format!("class=\"b h\" cx=\"811.0\" cy=\"{TOP:.1}\"")), "{svg}");
+        assert!(svg.contains(&format!("class=\"b h\" cx=\"849.4\" cy=\"{TOP:.1}\"")), "{svg}");
         assert!(svg.contains("hollow: in some runs a node never had it"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }

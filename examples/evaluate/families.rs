@@ -51,7 +51,7 @@ pub(crate) fn all() -> Vec<Family> {
         Family {
             name: "bandwidth",
             title: "One write on 30 nodes, by bandwidth",
-            x: "bandwidth of each node, each way [kbit/s]",
+            x: "bandwidth of each node's uplink [kbit/s]",
             values: (1..11).map(|doublings| 1 << doublings).collect(),
             objects: vec![1, 12],
             scenario: |rate, scenario| scenario.rate(rate),
@@ -144,7 +144,7 @@ impl Family {
             for &objects in &sizes {
                 let scenario = (self.scenario)(value, Scenario { objects, ..base });
                 for system in [System::Basefs, System::Baseline] {
-                    for seed in args.seed..args.seed + args.seeds {
+                    for seed in args.seed..args.seed + scenario.seeds(args.seeds) {
                         jobs.push(Job { value, objects, scenario, system, seed });
                     }
                 }
@@ -216,6 +216,9 @@ impl Family {
             lines: self.lines(points, objects),
         };
         let mut ticks: Vec<f64> = points.iter().map(|point| f64::from(point.value)).collect();
+        let theirs = sizes.iter().flat_map(|&objects| self.published(objects));
+        ticks.extend(theirs.map(|(value, _)| value));
+        ticks.sort_by(f64::total_cmp);
         ticks.dedup();
         Chart {
             title: self.title.to_owned(),

@@ -93,6 +93,11 @@ impl Default for Scenario {
 }
 
 impl Scenario {
+    /// Of so many seeds, how many are run: many nodes take long, and tell much in each run.
+    pub(crate) fn seeds(&self, wanted: u64) -> u64 {
+        if self.nodes > 100 { wanted.min(3) } else { wanted }
+    }
+
     /// Which node does the first write, the second, and so on.
     pub(crate) const fn writer(&self, number: usize) -> usize {
         number * 7 % self.nodes

@@ -92,8 +92,7 @@ fn clean(args: &Args) -> Vec<Row> {
     let mut rows = Vec::new();
     let many = if args.quick { 300 } else { 1_000 };
     let scenarios = [base(args), base(args).nodes(many)];
-    // A thousand nodes take as long as thirty runs of thirty.
-    let few = Args { seeds: args.seeds.min(5), ..args.clone() };
+    let few = Args { seeds: scenarios[1].seeds(args.seeds), ..args.clone() };
     let mut runs = compare(args, "S1", &scenarios[..1]);
     runs.extend(compare(&few, "S1", &scenarios[1..]));
     for ((scenario, runs), target) in scenarios.iter().zip(&runs).zip([40.0, 70.0]) {

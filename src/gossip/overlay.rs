@@ -1,20 +1,19 @@
 //! Who is connected with whom, and who pushes to whom.
 //!
-//! Members stand on a ring in the order of a hash of their ids. Each has its next ones for
-//! neighbours, which makes the graph strongly connected whatever else is chosen, and some by
-//! rendezvous hashing, which makes ways short: of all others, those whose number drawn together
-//! with this node is largest. Both are stable: who comes or goes changes the choice only of those
-//! that chose it or choose it now.
+//! Few members are all connected with each other. More stand on several rings, each in the order of
+//! a hash of their ids, and each has the next one of every ring for a neighbour. So everybody has
+//! as many neighbours as everybody else and is a neighbour of as many, the graph is strongly
+//! connected, and ways are about as short as they can be: random graphs in which some are chosen by
+//! few took twice the steps. Who comes or goes changes two neighbours of a ring.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::id::NodeId;
 
-/// Next ones on the ring that a node keeps a link to: two, so that the ring holds when one fails.
-const SUCCESSORS: usize = 2;
-/// Others, chosen by rendezvous.
-const CHORDS: usize = 4;
+/// Rings, and so links that a node keeps up when there are too many members for links to all; as
+/// many others keep one to it.
+const RINGS: u64 = 6;
 
 /// A place on the ring: the hash first, the id for the case that two are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,13 +30,18 @@ impl Place {
         Self { hash: u64::from_le_bytes(hash), node }
     }
 
-    /// The number that this node draws together with another.
-    pub(super) fn draw(&self, other: &Place) -> u64 {
+    /// How far another is ahead on a ring.
+    pub(super) fn ahead(&self, other: &Place, ring: u64) -> u64 {
+        other.on(ring).wrapping_sub(self.on(ring))
+    }
+
+    /// The place on a ring.
+    fn on(&self, ring: u64) -> u64 {
         // The finaliser of SplitMix64: every bit of the input moves half of the output's.
-        let mut z = self.hash.rotate_left(17) ^ other.hash;
+        let mut z = self.hash ^ ring.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        if ring == 0 { self.hash } else { z ^ (z >> 31) }
     }
 }
 
@@ -52,30 +56,28 @@ pub(super) fn ring_after<'a>(
     after.iter().chain(before).filter(move |place| *place != me)
 }
 
-/// The first `successors` on the ring and `chords` more by rendezvous.
-fn choose(me: &Place, sorted: &[Place], successors: usize, chords: usize) -> Vec<NodeId> {
-    let mut chosen: Vec<NodeId> =
-        ring_after(me, sorted).take(successors).map(|place| place.node).collect();
-    let mut drawn: Vec<(u64, NodeId)> =
-        ring_after(me, sorted).skip(successors).map(|place| (me.draw(place), place.node)).collect();
-    if chords < drawn.len() {
-        drawn.select_nth_unstable_by(chords, |one, other| other.cmp(one));
-        drawn.truncate(chords);
+/// The next one on each of so many rings, without repetition.
+fn next_on(me: &Place, others: &[Place], rings: u64) -> Vec<NodeId> {
+    let mut chosen = Vec::new();
+    for ring in 0..rings {
+        let ahead = |place: &&Place| (me.ahead(place, ring), place.node);
+        let others = others.iter().filter(|place| *place != me);
+        // Where rings agree, the one after the next takes the place.
+        let next = others.filter(|place| !chosen.contains(&place.node)).min_by_key(ahead);
+        chosen.extend(next.map(|place| place.node));
     }
-    drawn.sort_unstable_by(|one, other| other.cmp(one));
-    chosen.extend(drawn.into_iter().map(|(_, node)| node));
     chosen
 }
 
 /// Whom a node keeps links to when there are too many for links to all.
 pub(super) fn wanted(me: &Place, sorted: &[Place]) -> BTreeSet<NodeId> {
-    choose(me, sorted, SUCCESSORS, CHORDS).into_iter().collect()
+    next_on(me, sorted, RINGS).into_iter().collect()
 }
 
 /// Whom a node pushes to, of those that it is connected with; all if they are not more than
 /// `fanout`.
 pub(super) fn eager(me: &Place, connected: &[Place], fanout: usize) -> Vec<NodeId> {
-    choose(me, connected, 1, fanout.saturating_sub(1))
+    next_on(me, connected, fanout as u64)
 }
 
 /// Whom a node pushes to when everybody is connected with everybody: the next one on the ring, and

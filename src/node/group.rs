@@ -13,6 +13,8 @@ use crate::gossip::{
 };
 use crate::id::{LinkId, NodeId};
 
+/// From so much loss on, in permille, a node pushes to more neighbours.
+const LOSSY: u64 = 20;
 /// Neighbours that a node pushes to where nothing is lost.
 const FANOUT: u64 = 4;
 /// The most where much is lost.
@@ -77,12 +79,14 @@ impl Node {
         }
     }
 
-    /// Pushes to more neighbours where more is lost.
-    pub(super) fn adapt_fanout(&mut self) {
+    /// Pushes to more neighbours where more is lost, and is sparing where the uplink is slow.
+    pub(super) fn adapt_to_paths(&mut self) {
         let loss = self.spread.loss_permille().min(900);
-        let fanout = (FANOUT * 1_000).div_ceil(1_000 - loss).min(MAX_FANOUT);
+        let more = (FANOUT * 1_000).div_ceil(1_000 - loss).min(MAX_FANOUT);
+        let fanout = usize::try_from(more).ok().filter(|_| loss >= LOSSY);
         if let Some(membership) = &mut self.membership {
-            membership.set_fanout(usize::try_from(fanout).unwrap_or(usize::MAX));
+            membership.set_fanout(fanout);
+            membership.set_slow(self.spread.is_slow());
         }
     }
 

@@ -320,15 +320,7 @@ impl Node {
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.now = now.max(self.now);
         match input {
-            Input::LinkUp { link, peer, dialed } => {
-                self.links.insert(link, Link::new(peer, dialed, self.now));
-                self.fetcher.link_up(link, self.now);
-                self.spread.handle(self.now, SpreadInput::LinkUp { link });
-                self.tell_members(MembershipInput::LinkUp { link, peer, dialed });
-                self.note_neighbours();
-                self.replicated.link_up(link, peer);
-                self.ask_replicated();
-            }
+            Input::LinkUp { link, peer, dialed } => self.link_up(link, peer, dialed),
             Input::LinkDown { link } => self.forget(link),
             Input::Frame { link, bytes } => {
                 self.tell_members(MembershipInput::Heard { link });
@@ -369,7 +361,7 @@ impl Node {
                 }
                 self.spread.handle(self.now, SpreadInput::Path { link, path });
                 self.tell_members(MembershipInput::Path { link, path });
-                self.adapt_fanout();
+                self.adapt_to_paths();
             }
             Input::AwaitReplicated { token, heads } => self.await_replicated(token, heads),
             Input::ForgetReplicated { token } => self.forget_replicated(token),
@@ -379,6 +371,16 @@ impl Node {
             Input::Timeout => {}
         }
         self.advance();
+    }
+
+    fn link_up(&mut self, link: LinkId, peer: NodeId, dialed: bool) {
+        self.links.insert(link, Link::new(peer, dialed, self.now));
+        self.fetcher.link_up(link, self.now);
+        self.spread.handle(self.now, SpreadInput::LinkUp { link });
+        self.tell_members(MembershipInput::LinkUp { link, peer, dialed });
+        self.note_neighbours();
+        self.replicated.link_up(link, peer);
+        self.ask_replicated();
     }
 
     /// Forgets a link that is gone.

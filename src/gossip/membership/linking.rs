@@ -18,7 +18,7 @@ const SPARSE_DOWN_TO: usize = 28;
 /// Members up to which four neighbours are enough.
 const FEW: usize = 100;
 /// Neighbours among few, and among more.
-const FANOUT: (usize, usize) = (4, 6);
+const FANOUT: (usize, usize) = (4, 5);
 /// The least time between two choices of links and neighbours: each looks at all members.
 const CHOOSE_EVERY: Duration = Duration::from_millis(100);
 /// How long the one of a pair that does not dial first waits for the other.

@@ -26,6 +26,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -48,6 +49,11 @@ pub const MAX_TABLE: usize = 32_768;
 
 /// The most rumors of one datagram; suspicions are small, and a datagram of them need not be full.
 const MAX_RUMORS: usize = 8;
+/// The same on a slow uplink, and by how much longer it waits between rounds of news and between
+/// probes: membership must not use up what it has.
+const SLOW_RUMORS: usize = 2;
+const SLOW_ROUNDS: u32 = 20;
+const SLOW_TIMES: u32 = 3;
 /// Peers that hear news in each round.
 const ROUND_TO: usize = 3;
 
@@ -107,6 +113,7 @@ pub struct Membership {
     turns: u32,
     /// By how many halves this node stretches its times, because it may itself be at fault.
     health: u32,
+    is_slow: bool,
     news: News,
     last_round: Option<Timestamp>,
     digest: Option<Digest>,
@@ -168,6 +175,7 @@ impl Membership {
             next_seq: 0,
             turns: 0,
             health: 0,
+            is_slow: false,
             news: News::default(),
             last_round: None,
             digest: None,
@@ -244,11 +252,19 @@ impl Membership {
         self.claim = Some(claim);
     }
 
-    /// To how many neighbours entries are pushed, instead of 4 among up to 100 members and 6 among
-    /// more. At least one: the ring. Takes effect with the next change of links or members.
-    pub fn set_fanout(&mut self, fanout: usize) {
-        self.fanout = Some(fanout.max(1));
-        self.timers.set_by(Timer::Choose, self.now);
+    /// Whether the uplink of this node is slow. Then it probes less often, and tells little news.
+    pub fn set_slow(&mut self, is_slow: bool) {
+        self.is_slow = is_slow;
+    }
+
+    /// To how many neighbours entries are pushed; nothing: 4 among up to 100 members and 5 among
+    /// more. At least one: the ring.
+    pub fn set_fanout(&mut self, fanout: Option<usize>) {
+        let fanout = fanout.map(|fanout| fanout.max(1));
+        if self.fanout != fanout {
+            self.fanout = fanout;
+            self.timers.set_by(Timer::Choose, self.now);
+        }
     }
 
     /// All other members, the dead and those that left included as long as they are remembered, in
@@ -285,7 +301,7 @@ impl Membership {
 impl Membership {
     fn spread(&mut self, rumor: Rumor) {
         self.news.add(rumor);
-        let at = self.last_round.map_or(self.now, |last| self.now.max(last + self.tuning.round));
+        let at = self.last_round.map_or(self.now, |last| self.now.max(last + self.round()));
         self.timers.set_by(Timer::Round, at);
     }
 
@@ -293,10 +309,20 @@ impl Membership {
     fn send(&mut self, link: LinkId, kind: Kind, first: Option<Rumor>) {
         let before = usize::from(first.is_some());
         let mut rumors: Vec<Rumor> = first.into_iter().collect();
-        rumors.extend(self.news.first(MAX_RUMORS));
+        rumors.extend(self.news.first(self.rumors()));
         let (bytes, fitting) = Datagram { kind, rumors }.encode();
         self.news.told(fitting.saturating_sub(before), 1, self.size());
         self.outputs.push_back(Output::Datagram { link, bytes: bytes.into() });
+    }
+
+    /// Between two rounds of news.
+    fn round(&self) -> Duration {
+        self.tuning.round * if self.is_slow { SLOW_ROUNDS } else { 1 }
+    }
+
+    /// Rumors of one datagram.
+    fn rumors(&self) -> usize {
+        if self.is_slow { SLOW_RUMORS } else { MAX_RUMORS }
     }
 
     /// Tells the latest news to a few peers.
@@ -307,7 +333,7 @@ impl Membership {
         self.last_round = Some(self.now);
         let mut links: Vec<LinkId> = self.by_peer.values().copied().collect();
         let to = self.random.some_of(&mut links, ROUND_TO);
-        let rumors = self.news.first(MAX_RUMORS);
+        let rumors = self.news.first(self.rumors());
         let (bytes, fitting) = Datagram { kind: Kind::News, rumors }.encode();
         let bytes = Bytes::from(bytes);
         // Without links there is nobody to tell, and none of it is news when there is one.
@@ -317,7 +343,7 @@ impl Membership {
             self.outputs.push_back(Output::Datagram { link, bytes: bytes.clone() });
         }
         if !self.news.is_empty() {
-            self.timers.set(Timer::Round, self.now + self.tuning.round);
+            self.timers.set(Timer::Round, self.now + self.round());
         }
     }
 

@@ -7,7 +7,7 @@ use super::super::message::{About, Kind, Rumor};
 use super::super::overlay;
 use super::known::{Known, Probe, Purpose};
 use super::timers::Timer;
-use super::{MemberEvent, MemberState, Membership};
+use super::{MemberEvent, MemberState, Membership, SLOW_TIMES};
 use crate::id::{LinkId, NodeId};
 
 /// Others that are asked to try as well.
@@ -46,7 +46,7 @@ impl Membership {
 
     /// A time, longer if this node may itself be what is wrong (Lifeguard).
     fn stretched(&self, time: Duration) -> Duration {
-        time + time / 2 * self.health
+        (time + time / 2 * self.health) * if self.is_slow { SLOW_TIMES } else { 1 }
     }
 
     fn is_probed(&self, node: &NodeId) -> bool {
@@ -68,7 +68,7 @@ impl Membership {
         let links = self.by_peer.values().filter_map(|link| self.links.get(link));
         links
             .filter(|link| !has_left(&link.peer) && !self.is_probed(&link.peer))
-            .min_by_key(|link| (link.heard.max(link.probed), self.me.draw(&link.place)))
+            .min_by_key(|link| (link.heard.max(link.probed), self.me.ahead(&link.place, 1)))
             .map(|link| link.peer)
     }
 
