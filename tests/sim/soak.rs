@@ -1,7 +1,7 @@
 //! Hours of everything at once, then quiet, and all must be equal.
 //!
 //! `BASEFS_SEEDS` gives the seeds, one (`7`) or a range (`0..100`); `BASEFS_SOAK_HOURS` gives the
-//! simulated hours of each.
+//! simulated hours of each, `BASEFS_SOAK_HOSTS` the number of hosts.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -11,7 +11,6 @@ use crate::engine::packets::{Loss, Way};
 use crate::engine::rng::Rng;
 use crate::spread::group;
 
-const HOSTS: usize = 7;
 /// How long everything may take to be equal once the faults are over: connections whose other end
 /// crashed unnoticed are silent for two minutes before they end.
 const QUIET: Duration = Duration::from_secs(300);
@@ -30,18 +29,24 @@ fn hours() -> f64 {
     hours.map_or(0.1, |hours| hours.parse().expect("BASEFS_SOAK_HOURS is a number"))
 }
 
+fn hosts() -> usize {
+    let hosts = std::env::var("BASEFS_SOAK_HOSTS").ok();
+    hosts.map_or(7, |hosts| hosts.parse().expect("BASEFS_SOAK_HOSTS is a number"))
+}
+
 /// Says how to see a failure again.
 struct Replay {
     seed: u64,
     hours: f64,
+    hosts: usize,
 }
 
 impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let Self { seed, hours } = self;
+            let Self { seed, hours, hosts } = self;
             println!(
-                "replay: BASEFS_SEEDS={seed} BASEFS_SOAK_HOURS={hours} \
+                "replay: BASEFS_SEEDS={seed} BASEFS_SOAK_HOURS={hours} BASEFS_SOAK_HOSTS={hosts} \
                  cargo test --test sim soak -- --nocapture"
             );
         }
@@ -67,16 +72,16 @@ fn any_way(rng: &mut Rng) -> Way {
 
 /// Something happens.
 fn fault(world: &mut World, rng: &mut Rng) {
-    let host = rng.index(HOSTS);
+    let host = rng.index(world.hosts.len());
     match rng.below(12) {
         0 => world.packets.set_way(any_way(rng)),
-        1 => world.packets.set_way_between(host, rng.index(HOSTS), any_way(rng)),
+        1 => world.packets.set_way_between(host, rng.index(world.hosts.len()), any_way(rng)),
         2 => {
             let sides = rng.next();
             world.packets.partition(|host| sides >> host & 1 == 0);
         }
         3 => world.packets.isolate(host),
-        4 => world.packets.cut(host, rng.index(HOSTS)),
+        4 => world.packets.cut(host, rng.index(world.hosts.len())),
         5..=7 => world.packets.heal(),
         8 => world.packets.set_rate((rng.below(2) == 0).then(|| 64_000 + rng.below(10_000_000))),
         9 if world.is_up(host) => world.crash(host),
@@ -87,7 +92,7 @@ fn fault(world: &mut World, rng: &mut Rng) {
 }
 
 fn start_all(world: &mut World) {
-    for host in 0..HOSTS {
+    for host in 0..world.hosts.len() {
         if !world.is_up(host) {
             world.restart(host);
         }
@@ -95,7 +100,7 @@ fn start_all(world: &mut World) {
 }
 
 fn write(world: &mut World, rng: &mut Rng) {
-    let host = rng.index(HOSTS);
+    let host = rng.index(world.hosts.len());
     if world.is_up(host) {
         // Most are small; some come in blocks.
         let most = 1 << (4 + rng.below(11));
@@ -107,8 +112,9 @@ fn write(world: &mut World, rng: &mut Rng) {
 }
 
 fn soak(seed: u64, hours: f64) {
-    let replay = Replay { seed, hours };
-    let mut world = group(Options { hosts: HOSTS, writers: HOSTS, seed, ..Options::default() });
+    let hosts = hosts();
+    let replay = Replay { seed, hours, hosts };
+    let mut world = group(Options { hosts, writers: hosts, seed, ..Options::default() });
     let mut rng = Rng::new(seed, 3);
     world.hosts[1].skew_ppm = 500;
     world.hosts[2].skew_ppm = -500;
