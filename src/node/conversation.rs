@@ -198,19 +198,21 @@ impl Node {
 
     /// Starts a session, or hints that the peer should, if there is reason to.
     fn begin_if_due(&mut self, link: LinkId) {
-        let busy = self.is_busy_elsewhere(link);
-        let Some(state) = self.links.get_mut(&link) else { return };
-        if state.session.is_some() {
+        let is_due = |state: &Link| state.session.is_none() && state.is_behind;
+        // Asked for every link after every input: what looks at all links comes last.
+        if !self.links.get(&link).is_some_and(is_due) {
             return;
         }
-        if state.dialed && state.is_behind && !busy {
+        let busy = self.is_busy_elsewhere(link);
+        let Some(state) = self.links.get_mut(&link) else { return };
+        if state.dialed && !busy {
             let nonce = self.random.nonce();
             let session = Session::initiate(nonce, KeyRange::ALL, Start::Unsure);
             self.sessions += 1;
             begin(state, session, self.sessions);
             let started = NodeEvent::SyncStarted { link, session: self.sessions };
             self.outputs.push_back(Output::Event(started));
-        } else if !state.dialed && state.is_behind && !state.hinted {
+        } else if !state.dialed && !state.hinted {
             state.hinted = true;
             state.send(&Frame::Changed);
         }
