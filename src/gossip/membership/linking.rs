@@ -108,7 +108,9 @@ impl Membership {
         let left = self.by_peer.get(&peer).copied();
         let failures = if self.now - up_at >= STABLE { 0 } else { 1 };
         let Some(known) = self.members.get_mut(&peer) else {
-            return if left.is_none() { self.seed_lost(peer, failures) };
+            return if left.is_none() {
+                self.seed_lost(peer, failures)
+            };
         };
         known.member.link = left;
         if left.is_some() || !known.is_active() {

@@ -1,5 +1,6 @@
 //! What the QUIC transport is set up with, and every bound it keeps.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -7,10 +8,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{IdleTimeout, ServerConfig, TransportConfig, VarInt};
+use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
 
+use super::reset::ResetKey;
 use crate::gossip::Profile;
 use crate::limits::MAX_DATAGRAM;
+use crate::wire::SecretKey;
 
 /// Unread bytes of one stream: 20 MB/s at a round trip of 100 ms.
 const STREAM_WINDOW: u32 = 2 << 20;
@@ -165,34 +169,18 @@ fn accepting(tuning: Tuning) -> TransportConfig {
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
         .datagram_send_buffer_size(DATAGRAM_BUFFER)
         .crypto_buffer_size(CRYPTO_BUFFER);
-    // XXX exploration
-    let env = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<f32>().ok());
-    if let Some(v) = env("T_PT") {
-        config.packet_threshold(v as u32);
-    }
-    if let Some(v) = env("T_TT") {
-        config.time_threshold(v);
-    }
-    if let Some(v) = env("T_RTT") {
-        config.initial_rtt(Duration::from_millis(v as u64));
-    }
-    if env("T_ACK").is_some() || env("T_MAD").is_some() {
-        let mut ack = quinn::AckFrequencyConfig::default();
-        if let Some(v) = env("T_ACK") {
-            ack.ack_eliciting_threshold(VarInt::from_u32(v as u32));
-        }
-        if let Some(v) = env("T_MAD") {
-            ack.max_ack_delay(Some(Duration::from_millis(v as u64)));
-        }
-        if let Some(v) = env("T_RO") {
-            ack.reordering_threshold(VarInt::from_u32(v as u32));
-        }
-        config.ack_frequency_config(Some(ack));
-    }
-    if let Some(v) = env("T_FIX") {
-        let mut fixed = quinn::congestion::NewRenoConfig::default();
-        let _ = (v, &mut fixed);
-    }
+    config
+}
+
+/// What an endpoint is set up with, whoever dials.
+///
+/// Its secrets follow from the node key: a node that was killed and is back at its address knows
+/// the connections of its earlier life, as far as to tell their other ends that they are gone.
+pub(super) fn endpoint(node_key: &SecretKey) -> EndpointConfig {
+    let reset_key = ResetKey::of(node_key);
+    let ids = reset_key.of_ids();
+    let mut config = EndpointConfig::new(Arc::new(reset_key));
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
     config
 }
 

@@ -145,7 +145,8 @@ impl World {
         for machine in 1..machines {
             world.join(machine, 0);
         }
-        world.run(secs(20));
+        // Far away, all takes longer.
+        world.run(secs(20).max(ways.delay * 30));
         assert!(world.is_agreed(), "all have met");
         world.ways = ways;
         world.forget_figures();
