@@ -83,6 +83,9 @@ pub(super) struct Link {
     pub(super) path: Path,
     pub(super) up_at: Timestamp,
     pub(super) heard: Timestamp,
+    /// The peer has moved, and nothing came since: perhaps it has begun a new life, which knows
+    /// nothing of this link.
+    pub(super) is_doubted: bool,
     /// Whether the peer was a living member when the link came up: then the tables differ by
     /// little, and news will bring it.
     pub(super) was_known: bool,
@@ -104,6 +107,7 @@ impl Link {
             path: Path::default(),
             up_at: now,
             heard: now,
+            is_doubted: false,
             was_known,
             table_at: None,
             differs_since: None,

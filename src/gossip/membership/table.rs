@@ -304,6 +304,7 @@ impl Membership {
         if has_moved && !has_left {
             self.event(MemberEvent::Moved(node));
             self.dial_afresh(node);
+            self.doubt(node);
         }
     }
 }
