@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Serving;
+use crate::gossip::Member;
 use crate::id::{Content, NodeId};
 use crate::log::Missing;
 use crate::net::PeerStatus;
@@ -18,6 +19,9 @@ const MAX_NAMED: usize = 16;
 pub struct Status {
     /// The peers that are known or connected, in the order of their ids.
     pub peers: Vec<PeerReport>,
+    /// The members of the group, this node excepted, in the order of their ids: also those that it
+    /// is not connected with, and for two days those that are dead or have left.
+    pub members: Vec<Member>,
     /// Entries here.
     pub entries: usize,
     /// Of those, entries that a crash now would lose; they have not left this node.
@@ -82,6 +86,7 @@ impl Serving {
             let log = node.replica().log();
             Status {
                 peers: peers.into_iter().map(report).collect(),
+                members: node.members().cloned().collect(),
                 entries: log.len(),
                 unstored: log.len() - node.durable(),
                 waiting: log.waiting(),

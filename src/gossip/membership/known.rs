@@ -83,6 +83,9 @@ pub(super) struct Link {
     pub(super) path: Path,
     pub(super) up_at: Timestamp,
     pub(super) heard: Timestamp,
+    /// The peer has moved, and nothing came since: perhaps it has begun a new life, which knows
+    /// nothing of this link.
+    pub(super) is_doubted: bool,
     /// Whether the peer was a living member when the link came up: then the tables differ by
     /// little, and news will bring it.
     pub(super) was_known: bool,
@@ -112,6 +115,7 @@ impl Link {
             was_known: false,
             is_first: false,
             probed: now,
+            is_doubted: false,
             table_at: None,
             differs_since: None,
             checks: MAX_CHECKS,

@@ -127,6 +127,28 @@ impl Membership {
         }
     }
 
+    /// A member has moved: it is asked whether it still has its link.
+    pub(super) fn doubt(&mut self, node: NodeId) {
+        let Some(id) = self.by_peer.get(&node).copied() else { return };
+        if let Some(link) = self.links.get_mut(&id)
+            && link.heard < self.now
+        {
+            link.is_doubted = true;
+            self.start_probe(node, Some(id), Purpose::Watch);
+        }
+    }
+
+    /// A member does not answer on its link. If that has died and the member lives, the link must
+    /// make room for another.
+    pub(super) fn hang_up_dead(&mut self, node: NodeId, is_alive: bool) {
+        let Some(id) = self.by_peer.get(&node).copied() else { return };
+        let Some(link) = self.links.get(&id) else { return };
+        let silent = self.now - link.heard;
+        if link.is_doubted || is_alive && silent >= self.tuning.suspicion_max {
+            self.outputs.push_back(Output::HangUp { link: id });
+        }
+    }
+
     /// A member that should have a link has none; if that lasts, it is asked after.
     pub(super) fn miss(&mut self, node: NodeId) {
         let Some(known) = self.members.get(&node) else { return };

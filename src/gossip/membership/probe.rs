@@ -224,6 +224,7 @@ impl Membership {
                     self.health = (self.health + 1).min(self.tuning.health_max);
                 }
                 self.accuse_myself(probe.target);
+                self.hang_up_dead(probe.target, false);
             }
             Purpose::Confirm => {
                 if self.state_of(&probe.target) == Some(MemberState::Suspect) {
@@ -315,6 +316,7 @@ impl Membership {
         self.end_probes(&node);
         self.clear(node);
         self.health = self.health.saturating_sub(1);
+        self.hang_up_dead(node, true);
         if !self.by_peer.contains_key(&node)
             && let Some(known) = self.members.get_mut(&node)
         {

@@ -203,6 +203,7 @@ impl Membership {
     pub(super) fn heard(&mut self, link: LinkId) {
         let Some(link) = self.links.get_mut(&link) else { return };
         link.heard = self.now;
+        link.is_doubted = false;
         let node = link.peer;
         let Some(known) = self.members.get_mut(&node) else { return };
         known.heard = Some(self.now);

@@ -334,6 +334,7 @@ impl Membership {
         if has_moved && !has_left {
             self.event(MemberEvent::Moved(node));
             self.dial_afresh(node);
+            self.doubt(node);
         }
     }
 }

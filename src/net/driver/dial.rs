@@ -152,7 +152,8 @@ impl<T: Transport, H: Host> Core<T, H> {
 
     async fn hand_over(&self, established: Established<T::Connection>) {
         let (settled, done) = oneshot::channel();
-        let meeting = Meeting { established, dialed: true, settled: Some(settled) };
+        let meeting =
+            Meeting { established, dialed: true, outlasted: false, settled: Some(settled) };
         if self.met.send(meeting).await.is_ok() {
             // Fails if the connection was turned down: then it is closed.
             let _ = done.await;

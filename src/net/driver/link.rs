@@ -33,6 +33,12 @@ const MAX_WELCOMES: usize = 64;
 /// Two nodes that dial each other at the same time both see two connections within this time. A
 /// second connection after that means that the peer has lost the first.
 const SIMULTANEOUS: Duration = Duration::from_secs(10);
+/// A connection on which a peer is silent for so long, and for as many round trips, while it has
+/// another to this node, has died with an earlier life of the peer: the other takes its place. One
+/// that the peer has too carries at least the first words of both, which QUIC acknowledges.
+const SILENT: (Duration, u32) = (Duration::from_millis(750), 4);
+/// How often it is looked whether the peer has broken the silence.
+const LISTEN: Duration = Duration::from_millis(10);
 /// The time a peer has to take what was sent before the node stopped.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -40,6 +46,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(super) struct Meeting<C: Connection> {
     pub(super) established: Established<C>,
     pub(super) dialed: bool,
+    /// The peer was silent on an older connection that would have been better.
+    pub(super) outlasted: bool,
     /// Told when the connection is in use or was closed.
     pub(super) settled: Option<oneshot::Sender<()>>,
 }
@@ -76,7 +84,9 @@ impl<T: Transport, H: Host> Core<T, H> {
                     arrivals.spawn(self.clone().hear(connection));
                 }
                 Some(meeting) = meetings.recv() => {
-                    if let Some((link, signals, established)) = self.adopt(meeting) {
+                    if let Some(old) = self.better(&meeting) {
+                        arrivals.spawn(self.clone().outlast(meeting, old));
+                    } else if let Some((link, signals, established)) = self.adopt(meeting) {
                         links.spawn(self.clone().converse(link, signals, established));
                     }
                 }
@@ -139,7 +149,8 @@ impl<T: Transport, H: Host> Core<T, H> {
     async fn hear(self: Arc<Self>, connection: T::Connection) {
         match welcome(connection, &self.gate.admission()).await {
             Ok(established) => {
-                let meeting = Meeting { established, dialed: false, settled: None };
+                let meeting =
+                    Meeting { established, dialed: false, outlasted: false, settled: None };
                 // Fails only when the driver stops.
                 let _ = self.met.send(meeting).await;
             }
@@ -147,15 +158,55 @@ impl<T: Transport, H: Host> Core<T, H> {
         }
     }
 
-    /// Takes a connection into use, unless there is a better one to the same peer.
+    /// The connection to the same peer that is to stay instead, if the peer has it too.
     ///
     /// Both ends must come to the same decision: of two connections made at the same time, the one
-    /// that the node with the smaller id dialled stays.
+    /// that the node with the smaller id dialled stays. Of two that one side dialled, it has lost
+    /// the first.
+    fn better(&self, meeting: &Meeting<T::Connection>) -> Option<LinkId> {
+        let connection = &meeting.established.connection;
+        let (node, peer) = (connection.node(), connection.peer());
+        let is_right = |dialed: bool| dialed == (node < peer);
+        if meeting.outlasted || is_right(meeting.dialed) {
+            return None;
+        }
+        let is_better =
+            |old: &LinkEntry| old.since.elapsed() < SIMULTANEOUS && is_right(old.dialed);
+        self.registry.link_to(peer, is_better)
+    }
+
+    /// Keeps a connection until it is clear whether the peer has the older one too, or has begun a
+    /// new life since: it may come back under another address before the old connection times out.
+    async fn outlast(self: Arc<Self>, mut meeting: Meeting<T::Connection>, old: LinkId) {
+        let connection = meeting.established.connection.clone();
+        let before = self.registry.received(old);
+        let (time, round_trips) = SILENT;
+        let end = Instant::now() + time + connection.path().rtt * round_trips;
+        loop {
+            tokio::select! {
+                // The peer has made the same choice.
+                _ = connection.closed() => return,
+                () = tokio::time::sleep(LISTEN) => {}
+            }
+            let received = self.registry.received(old);
+            if received > before {
+                return connection.close(CloseReason::Done);
+            }
+            if received.is_none() || Instant::now() >= end {
+                break;
+            }
+        }
+        meeting.outlasted = true;
+        // Fails only when the driver stops.
+        let _ = self.met.send(meeting).await;
+    }
+
+    /// Takes a connection into use; another one to the same peer is closed.
     fn adopt(
         self: &Arc<Self>,
         meeting: Meeting<T::Connection>,
     ) -> Option<(LinkId, Arc<Signals>, Established<T::Connection>)> {
-        let Meeting { established, dialed, settled } = meeting;
+        let Meeting { established, dialed, settled, .. } = meeting;
         let connection = established.connection.clone();
         let (node, peer) = (connection.node(), connection.peer());
         if node == peer || self.registry.links() >= MAX_LINKS {
@@ -174,24 +225,17 @@ impl<T: Transport, H: Host> Core<T, H> {
             stats: Box::new(move || counted.stats()),
             close: Box::new(move |reason| closed.close(reason)),
         };
-        let is_right = |dialed: bool| dialed == (node < peer);
-        let adopted = self.registry.link_up(peer, entry, |old| {
-            old.since.elapsed() < SIMULTANEOUS && is_right(old.dialed) && !is_right(dialed)
-        });
-        if adopted {
-            // Who is let in may have changed since the hello.
-            self.registry.review(&self.gate.admission());
-            self.live.lock().insert(link, Live::new(connection));
-            self.input(Input::LinkUp { link, peer, dialed });
-            self.tell_paths();
-        } else {
-            connection.close(CloseReason::Done);
-        }
+        self.registry.link_up(peer, entry);
+        // Who is let in may have changed since the hello.
+        self.registry.review(&self.gate.admission());
+        self.live.lock().insert(link, Live::new(connection));
+        self.input(Input::LinkUp { link, peer, dialed });
+        self.tell_paths();
         if let Some(settled) = settled {
             // Whoever dialled may have stopped waiting.
             let _ = settled.send(());
         }
-        adopted.then_some((link, signals, established))
+        Some((link, signals, established))
     }
 
     /// Serves one connection until it ends.

@@ -299,19 +299,27 @@ impl Registry {
         self.state.lock().by_link.len()
     }
 
-    /// Makes a connection the one to its peer, unless there is one that `prefers_old` keeps.
-    /// Another one is closed, and its task sees that.
-    pub(super) fn link_up(
+    /// The connection to a peer, if there is one and it is like this.
+    pub(super) fn link_to(
         &self,
         peer: NodeId,
-        entry: LinkEntry,
-        prefers_old: impl FnOnce(&LinkEntry) -> bool,
-    ) -> bool {
+        is_so: impl FnOnce(&LinkEntry) -> bool,
+    ) -> Option<LinkId> {
+        let state = self.state.lock();
+        let linked = state.peers.get(&peer)?.linked.as_ref()?;
+        is_so(&linked.entry).then_some(linked.entry.link)
+    }
+
+    /// The bytes that came on a connection; nothing if it is gone.
+    pub(super) fn received(&self, link: LinkId) -> Option<u64> {
+        self.state.lock().linked(link).map(|linked| (linked.entry.stats)().received)
+    }
+
+    /// Makes a connection the one to its peer. One that there was before is closed, and its task
+    /// sees that.
+    pub(super) fn link_up(&self, peer: NodeId, entry: LinkEntry) {
         let mut state = self.state.lock();
         let known = state.peers.entry(peer).or_default();
-        if known.linked.as_ref().is_some_and(|old| prefers_old(&old.entry)) {
-            return false;
-        }
         (known.failures, known.error) = (0, None);
         let link = entry.link;
         let linked = Linked { entry, last_sync: None, progress: watch::Sender::default() };
@@ -322,7 +330,6 @@ impl Registry {
             (old.entry.close)(CloseReason::Done);
         }
         self.changed();
-        true
     }
 
     /// A connection is gone; the peer may have said that it refuses this node.

@@ -1,5 +1,6 @@
 //! What the QUIC transport is set up with, and every bound it keeps.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -7,10 +8,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{AckFrequencyConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
+use quinn::{
+    AckFrequencyConfig, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt,
+};
+use quinn_proto::HashedConnectionIdGenerator;
 
+use super::reset::ResetKey;
 use crate::gossip::Profile;
 use crate::limits::MAX_DATAGRAM;
+use crate::wire::SecretKey;
 
 /// The round trip assumed before one was measured: a lost first packet is repeated after three of
 /// these. The standard's 333 ms make the first loss cost a second.
@@ -187,6 +193,18 @@ fn acknowledgements(tuning: Tuning) -> AckFrequencyConfig {
     let mut config = AckFrequencyConfig::default();
     // A gap is told at once, as it is without this extension.
     config.max_ack_delay(Some(tuning.max_ack_delay)).reordering_threshold(VarInt::from_u32(1));
+    config
+}
+
+/// What an endpoint is set up with, whoever dials.
+///
+/// Its secrets follow from the node key: a node that was killed and is back at its address knows
+/// the connections of its earlier life, as far as to tell their other ends that they are gone.
+pub(super) fn endpoint(node_key: &SecretKey) -> EndpointConfig {
+    let reset_key = ResetKey::of(node_key);
+    let ids = reset_key.of_ids();
+    let mut config = EndpointConfig::new(Arc::new(reset_key));
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
     config
 }
 

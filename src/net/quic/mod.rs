@@ -4,6 +4,7 @@ mod config;
 mod connection;
 mod loss;
 mod pushes;
+mod reset;
 
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -15,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::udp::{UdpSockRef, UdpSocketState};
-use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime, TransportConfig, VarInt};
+use quinn::{Endpoint, Incoming, TokioRuntime, TransportConfig, VarInt};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
 pub use config::{Congestion, QuicConfig};
@@ -88,7 +89,7 @@ impl QuicTransport {
         let bound = socket.local_addr().map_err(taken)?;
         enlarge_buffers(&socket);
         let endpoint =
-            Endpoint::new(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime))
+            Endpoint::new(config::endpoint(node_key), Some(server), socket, Arc::new(TokioRuntime))
                 .map_err(taken)?;
 
         let (sender, ready) = mpsc::channel(MAX_READY);

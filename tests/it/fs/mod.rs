@@ -15,6 +15,7 @@ mod history_why;
 #[cfg(all(unix, feature = "quic"))]
 mod killed;
 mod local;
+mod members;
 #[cfg(feature = "quic")]
 mod network;
 mod opening;

@@ -135,6 +135,24 @@ fn a_link_that_breaks_before_the_first_word_is_made_again() {
 }
 
 #[test]
+fn a_link_of_an_earlier_life_makes_room_for_a_new_one() {
+    for back_at in ["198.51.100.9:77", "192.0.2.1:1002"] {
+        let mut world = World::joined(4, Profile::Lan, Ways::lan(0), 11);
+        // Nobody has noticed that it was gone when it is back, but for the one it joins through.
+        world.stop(2, false);
+        world.machines[2].address = back_at.parse().unwrap();
+        world.start(2);
+        world.join(2, 1);
+        let time = world.run_until(secs(60), |world| world.links().len() == 6).unwrap();
+        println!("{back_at}: linked again after {time:?}");
+        // Who is back at its address must be silent for long.
+        let limit = if back_at.ends_with("77") { secs(2) } else { secs(20) };
+        assert!(time < limit, "{time:?}");
+        assert_eq!(world.false_deaths, 0);
+    }
+}
+
+#[test]
 fn a_healed_partition_is_noticed_at_once() {
     let (mut first, mut whole) = (Vec::new(), Vec::new());
     for seed in 1..4 {

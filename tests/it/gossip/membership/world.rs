@@ -147,7 +147,8 @@ impl World {
         }
         let all_met = |world: &Self| world.events.is_multiple_of(100) && world.is_agreed();
         world.run_until(secs(120), all_met).expect("all meet");
-        world.run(secs(20));
+        // Far away, all takes longer.
+        world.run(secs(20).max(ways.delay * 30));
         world.ways = ways;
         world.forget_figures();
         world

@@ -2,6 +2,7 @@
 
 mod faults;
 mod host;
+mod killed;
 mod measure;
 
 use std::net::SocketAddr;
