@@ -121,7 +121,7 @@ pub(crate) fn workload(args: &Args) -> Result<(), Box<dyn Error>> {
     let mut lines = Vec::new();
     for system in [System::Basefs, System::Baseline] {
         let outcomes = jobs.iter().zip(&runs).filter(|(job, _)| job.0 == system);
-        let by_size = by_size(&plan, outcomes.map(|(_, run)| run.as_slice()));
+        let by_size = by_size(&plan, &outcomes.map(|(_, run)| run.as_slice()));
         for (objects, Summary { samples, median, p90, p99, max }) in &by_size {
             let who = system.who().id();
             writeln!(csv, "{who},{objects},{samples},{median:.4},{p90:.4},{p99:.4},{max:.4}")?;
@@ -167,7 +167,7 @@ pub(crate) fn workload(args: &Args) -> Result<(), Box<dyn Error>> {
 /// What the writes of each size came to in several runs.
 fn by_size<'a>(
     plan: &[(Duration, usize)],
-    runs: impl Iterator<Item = &'a [Outcome]> + Clone,
+    runs: &(impl Iterator<Item = &'a [Outcome]> + Clone),
 ) -> Vec<(f64, Summary)> {
     let of = |(objects, _): (usize, usize)| {
         let writes = runs.clone().flat_map(|outcomes| plan.iter().zip(outcomes));

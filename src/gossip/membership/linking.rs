@@ -113,7 +113,7 @@ impl Membership {
         let failures = if self.now - up_at >= STABLE { 0 } else { 1 };
         let Some(known) = self.members.get_mut(&peer) else {
             return if left.is_none() {
-                self.seed_lost(peer, failures)
+                self.seed_lost(peer, failures);
             };
         };
         known.member.link = left;
