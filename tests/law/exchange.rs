@@ -123,7 +123,8 @@ impl Network {
     /// is quiet again: an entry that waited at one node for what another brought leaves it only in
     /// a later session.
     pub(crate) fn exchange(&mut self, rng: &mut Rng) {
-        const ROUNDS: usize = 6;
+        /// Long enough for several sessions without a reason.
+        const LONG: core::time::Duration = core::time::Duration::from_secs(150);
         for right in 1..self.machines.len() {
             let link = LinkId::new(self.ends.len() as u64);
             self.ends.push([right - 1, right]);
@@ -134,10 +135,11 @@ impl Network {
                 self.machines[at].node.handle(self.now, input);
             }
         }
-        for _ in 0..ROUNDS {
+        let end = self.now + LONG;
+        while self.now < end {
             self.settle(rng);
             let due = self.machines.iter().filter_map(|machine| machine.node.poll_timeout()).min();
-            self.now = due.unwrap_or(self.now).max(self.now);
+            self.now = due.unwrap_or(end).max(self.now);
         }
     }
 
