@@ -301,8 +301,11 @@ impl World {
                 carried.happen(&mut self.queue, &mut self.packets, &mut self.quic);
             }
             Event::Node(at, life) if self.hosts[at].life == life => {
-                self.hosts[at].timer = None;
-                self.tell(at, Input::Timeout);
+                // A timer that was set to something earlier since has fired then.
+                let now = self.now();
+                if self.hosts[at].timer.take_if(|due| *due <= now).is_some() {
+                    self.tell(at, Input::Timeout);
+                }
             }
             Event::Commit(at, life) if self.hosts[at].life == life => self.commit(at),
             Event::Input(at, life, input) if self.hosts[at].life == life => self.tell(at, *input),
