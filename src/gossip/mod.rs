@@ -44,14 +44,16 @@ impl PushId {
 pub struct Path {
     /// The smoothed round-trip time.
     pub rtt: Duration,
-    /// Of a thousand packets sent lately, how many were lost.
-    pub loss_permille: u16,
+    /// Packets sent since the connection began.
+    pub packets: u64,
+    /// How many of these were found lost.
+    pub lost: u64,
 }
 
 impl Default for Path {
     /// A path of which nothing is known yet.
     fn default() -> Self {
-        Self { rtt: Duration::from_millis(100), loss_permille: 0 }
+        Self { rtt: Duration::from_millis(100), packets: 0, lost: 0 }
     }
 }
 

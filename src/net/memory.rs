@@ -457,7 +457,7 @@ impl Connection for MemoryConnection {
 
     /// Nothing is ever late or lost here.
     fn path(&self) -> Path {
-        Path { rtt: Duration::ZERO, loss_permille: 0 }
+        Path { rtt: Duration::ZERO, packets: 0, lost: 0 }
     }
 
     fn close(&self, reason: CloseReason) {

@@ -17,6 +17,7 @@
 mod bucket;
 mod hot;
 mod io;
+mod losses;
 mod message;
 mod onward;
 mod parcel;
@@ -36,6 +37,7 @@ use super::PushId;
 use crate::id::{EntryId, LinkId};
 use crate::time::Timestamp;
 use hot::Hot;
+use losses::Losses;
 use message::{MAX_IDS, Message};
 use partial::Partials;
 use peer::Peer;
@@ -93,6 +95,7 @@ pub struct Spread {
     hot: Hot,
     partials: Partials,
     uplink: Uplink,
+    losses: Losses,
     unannounced: Vec<EntryId>,
     announce_at: Option<Timestamp>,
     /// Whose turn it is to hear an announcement.
@@ -137,6 +140,9 @@ impl Spread {
             Input::Ring(links) => self.ring = links,
             Input::Path { link, path } => {
                 if let Some(peer) = self.peers.get_mut(&link) {
+                    let packets = path.packets.saturating_sub(peer.path.packets);
+                    let lost = path.lost.saturating_sub(peer.path.lost);
+                    self.losses.add(self.now, packets, lost);
                     peer.path = path;
                 }
             }

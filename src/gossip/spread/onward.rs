@@ -35,11 +35,9 @@ impl Spread {
         self.uplink.rate().is_some_and(|rate| takes_long(ONE_PACKET, rate))
     }
 
-    /// The mean loss, in permille, of the links.
+    /// Of a thousand packets sent lately, on whatever link, how many were lost.
     pub fn loss_permille(&self) -> u64 {
-        let links = self.peers.len() as u64;
-        let sum: u64 = self.peers.values().map(|peer| u64::from(peer.path.loss_permille)).sum();
-        sum.checked_div(links).unwrap_or(0)
+        self.losses.permille()
     }
 
     /// How a local entry goes: in pieces if its content is to be, along a tree if there is a span.

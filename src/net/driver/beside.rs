@@ -40,8 +40,6 @@ const MAX_NUDGES: u32 = 40;
 const LOOK: Duration = Duration::from_secs(1);
 /// The node is told of a round trip that has changed by more than one part in so many.
 const RTT_PART: u32 = 8;
-/// The node is told of a loss, in permille, that has changed by more than this.
-const LOSS_STEP: u16 = 20;
 
 /// A connection in use.
 pub(super) struct Live<C> {
@@ -229,7 +227,7 @@ impl<T: Transport, H: Host> Core<T, H> {
 fn is_news(told: Option<Path>, path: Path) -> bool {
     told.is_none_or(|told| {
         told.rtt.abs_diff(path.rtt) > told.rtt / RTT_PART
-            || told.loss_permille.abs_diff(path.loss_permille) > LOSS_STEP
+            || (told.packets, told.lost) != (path.packets, path.lost)
     })
 }
 
@@ -239,14 +237,12 @@ mod tests {
 
     #[test]
     fn only_what_has_changed_is_told() {
-        let path =
-            |millis, loss_permille| Path { rtt: Duration::from_millis(millis), loss_permille };
+        let path = |millis, lost| Path { rtt: Duration::from_millis(millis), packets: 100, lost };
         assert!(is_news(None, path(0, 0)));
-        let told = Some(path(80, 100));
-        assert!(!is_news(told, path(80, 100)));
-        assert!(!is_news(told, path(90, 120)) && is_news(told, path(91, 100)));
-        assert!(!is_news(told, path(70, 80)) && is_news(told, path(69, 100)));
-        assert!(is_news(told, path(80, 121)) && is_news(told, path(80, 79)));
+        let told = Some(path(80, 10));
+        assert!(!is_news(told, path(80, 10)) && is_news(told, path(80, 11)));
+        assert!(!is_news(told, path(90, 10)) && is_news(told, path(91, 10)));
+        assert!(!is_news(told, path(70, 10)) && is_news(told, path(69, 10)));
         // On one machine round trips are of microseconds, in memory of none.
         assert!(!is_news(Some(path(0, 0)), path(0, 0)));
     }

@@ -4,10 +4,8 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use std::time::Instant;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use quinn::rustls::pki_types::CertificateDer;
 use quinn::{ConnectionError, ReadError, RecvStream, SendStream, StoppedError, VarInt, WriteError};
 
@@ -17,7 +15,6 @@ use super::super::{
     CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError, LinkStats,
 };
 use super::config;
-use super::loss::Losses;
 use super::pushes::Pushes;
 use crate::gossip::Path;
 use crate::id::NodeId;
@@ -42,7 +39,6 @@ pub struct QuicConnection {
     peer: NodeId,
     binding: [u8; 32],
     pushes: Arc<Pushes>,
-    losses: Arc<Mutex<Losses>>,
 }
 
 impl QuicConnection {
@@ -52,8 +48,8 @@ impl QuicConnection {
         let peer = tls::node_of(identity.first()?)?;
         let mut binding = [0; 32];
         inner.export_keying_material(&mut binding, EXPORTER, &[]).ok()?;
-        let (pushes, losses) = (Arc::new(Pushes::new()), Arc::default());
-        let connection = Self { inner, node, peer, binding, pushes, losses };
+        let pushes = Arc::new(Pushes::new());
+        let connection = Self { inner, node, peer, binding, pushes };
         // Losses are counted from here.
         let _ = connection.path();
         Some(connection)
@@ -123,9 +119,9 @@ impl Connection for QuicConnection {
 
     fn path(&self) -> Path {
         let path = self.inner.stats().path;
-        let sent = path.sent_packets.saturating_sub(path.sent_plpmtud_probes);
-        let loss_permille = self.losses.lock().permille(Instant::now(), sent, path.lost_packets);
-        Path { rtt: path.rtt, loss_permille }
+        // A probe for larger packets that is lost says nothing about others.
+        let packets = path.sent_packets.saturating_sub(path.sent_plpmtud_probes);
+        Path { rtt: path.rtt, packets, lost: path.lost_packets }
     }
 
     fn close(&self, reason: CloseReason) {

@@ -2,7 +2,6 @@
 
 mod config;
 mod connection;
-mod loss;
 mod pushes;
 mod reset;
 

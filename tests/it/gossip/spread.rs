@@ -88,8 +88,9 @@ impl World {
             for link in ring() {
                 spread.handle(world.now, Input::LinkUp { link });
                 let rtt = ways.delay * 2;
-                let loss_permille = u16::try_from(ways.loss_permille).unwrap();
-                spread.handle(world.now, Input::Path { link, path: Path { rtt, loss_permille } });
+                let lost = ways.loss_permille;
+                let path = Path { rtt, packets: 1_000, lost };
+                spread.handle(world.now, Input::Path { link, path });
             }
             let neighbours = (1..=fanout.min(members - 1)).filter_map(|r| {
                 let to = (members * (fanout + 1) - fanout * at - r) % members;

@@ -179,6 +179,6 @@ async fn a_path_is_known_from_the_start() {
     for connection in [&ana.connection, &bob.connection] {
         let path = connection.path();
         assert!(path.rtt > Duration::ZERO && path.rtt < Duration::from_secs(1), "{path:?}");
-        assert_eq!(path.loss_permille, 0);
+        assert_eq!(path.lost, 0);
     }
 }

@@ -424,10 +424,7 @@ impl World {
         let (id, peer) = (LinkId::new(link as u64), self.machines[other].id);
         self.later(IDLE, Event::Idle { link, end });
         self.give(machine, Input::LinkUp { link: id, peer, dialed: end == 0 });
-        let path = Path {
-            rtt: self.ways.delay * 2,
-            loss_permille: u16::try_from(self.ways.loss_permille).unwrap(),
-        };
+        let path = Path { rtt: self.ways.delay * 2, packets: 1_000, lost: self.ways.loss_permille };
         self.give(machine, Input::Path { link: id, path });
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::super::queue::{MILLI, Micros, SECOND};
 use super::congestion::{Controller, Sample};
-use super::recovery::{Ack, Flight, LossCount, Received, Rtt, Sent};
+use super::recovery::{Ack, Flight, Received, Rtt, Sent};
 use super::streams::{CHUNK_HEAD, Chunk, ReceiveStreams, SendStreams};
 use super::{Control, HEADER, PACKET, SEND_BUFFER};
 
@@ -18,8 +18,6 @@ const DATAGRAM_HEAD: u64 = 3;
 const MAX_DATAGRAMS: usize = 64;
 /// The least room that a piece of a stream is worth.
 const MIN_ROOM: u64 = CHUNK_HEAD + 16;
-/// A change of the loss, in thousandths, that is worth telling.
-const LOSS_NEWS: u16 = 20;
 /// The pace is this part of a window per round trip, as in quinn.
 const PACE: (u64, u64) = (5, 4);
 /// How far packets may run ahead of the pace, in bytes at least and in time.
@@ -57,7 +55,8 @@ pub struct End {
     pub sends: SendStreams,
     pub receives: ReceiveStreams,
     datagrams: VecDeque<Bytes>,
-    losses: LossCount,
+    /// Packets sent and lost.
+    counts: Path,
     /// There was nothing more to send when it was tried last.
     is_app_limited: bool,
     paced_at: Micros,
@@ -84,7 +83,7 @@ impl End {
             sends: SendStreams::default(),
             receives: ReceiveStreams::default(),
             datagrams: VecDeque::new(),
-            losses: LossCount::default(),
+            counts: Path::default(),
             is_app_limited: true,
             paced_at: now,
             waits_for_pace: false,
@@ -180,7 +179,7 @@ impl End {
         if !std::mem::replace(&mut self.has_asked, true) {
             self.last_heard = now;
         }
-        self.losses.add(now, 1, 0);
+        self.counts.packets += 1;
         self.flight.push(Some(Sent {
             number: app.number,
             at: now,
@@ -246,7 +245,7 @@ impl End {
         let for_long = is_all && last.at - first.at > 3 * self.rtt.pto();
         let bytes = lost.iter().map(|sent| sent.bytes).sum();
         self.controller.lost(now, bytes, last.at, for_long);
-        self.losses.add(now, 0, lost.len() as u64);
+        self.counts.lost += lost.len() as u64;
         lost.iter().flat_map(|sent| &sent.chunks).for_each(|chunk| self.sends.lost(chunk));
     }
 
@@ -284,12 +283,10 @@ impl End {
             return None;
         }
         let before = self.reported.map(|(_, path)| path);
-        let known = before.map_or(0, |path| path.loss_permille);
-        let loss_permille = self.losses.permille().unwrap_or(known);
-        let path = Path { rtt: Duration::from_micros(self.rtt.srtt), loss_permille };
+        let path = Path { rtt: Duration::from_micros(self.rtt.srtt), ..self.counts };
         let is_news = before.is_none_or(|before| {
             before.rtt.abs_diff(path.rtt) > before.rtt / 8
-                || known.abs_diff(loss_permille) >= LOSS_NEWS
+                || (before.packets, before.lost) != (path.packets, path.lost)
         });
         is_news.then(|| {
             self.reported = Some((now, path));

@@ -9,10 +9,6 @@ use super::streams::Chunk;
 const PACKET_THRESHOLD: u64 = 3;
 /// How long an acknowledgement may be put off.
 pub const MAX_ACK_DELAY: Micros = 25 * MILLI;
-/// Seconds over which losses are counted.
-const LOSS_SECONDS: u64 = 10;
-/// Packets without which a share of losses means nothing.
-const LOSS_PACKETS: u64 = 20;
 
 /// Round-trip times.
 #[derive(Clone, Copy, Debug, Default)]
@@ -214,36 +210,5 @@ impl Flight {
     pub fn probe_due(&self, rtt: &Rtt) -> Option<Micros> {
         let wait = rtt.pto() << self.timeouts.min(16);
         (self.bytes > 0).then(|| self.last_at + wait)
-    }
-}
-
-/// How many of the packets of the last seconds were lost.
-#[derive(Debug, Default)]
-pub struct LossCount {
-    /// Seconds with what was sent and lost in them, oldest first.
-    seconds: VecDeque<(u64, u64, u64)>,
-}
-
-impl LossCount {
-    pub fn add(&mut self, now: Micros, sent: u64, lost: u64) {
-        let second = now / SECOND;
-        while self.seconds.front().is_some_and(|(at, ..)| at + LOSS_SECONDS <= second) {
-            self.seconds.pop_front();
-        }
-        if self.seconds.back().is_none_or(|(at, ..)| *at != second) {
-            self.seconds.push_back((second, 0, 0));
-        }
-        if let Some(last) = self.seconds.back_mut() {
-            last.1 += sent;
-            last.2 += lost;
-        }
-    }
-
-    /// Lost of a thousand, if there were enough to tell.
-    pub fn permille(&self) -> Option<u16> {
-        let sum = |get: fn(&(u64, u64, u64)) -> u64| self.seconds.iter().map(get).sum::<u64>();
-        let (sent, lost) = (sum(|second| second.1), sum(|second| second.2));
-        // More may be found lost in these seconds than was sent in them.
-        (sent >= LOSS_PACKETS).then(|| u16::try_from((lost * 1_000 / sent).min(1_000)).unwrap_or(0))
     }
 }

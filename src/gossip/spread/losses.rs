@@ -1,0 +1,108 @@
+//! How much of what this node sent lately was lost.
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use crate::time::Timestamp;
+
+/// Losses are counted over this time: long enough for nodes that say little, short enough to follow
+/// a network that changes.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Fewer packets say nothing about a loss: the time is stretched until there are as many.
+const ENOUGH: u64 = 20;
+/// What comes within this time is one sample: twenty of them cover the window.
+const SPACING: Duration = Duration::from_millis(500);
+
+/// What became of packets at some time.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: Timestamp,
+    packets: u64,
+    lost: u64,
+}
+
+/// The packets of all links together: one link carries too few to tell.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    /// The oldest first.
+    samples: VecDeque<Sample>,
+    packets: u64,
+    lost: u64,
+}
+
+impl Losses {
+    /// So many packets more were sent, and so many found lost.
+    pub(super) fn add(&mut self, at: Timestamp, packets: u64, lost: u64) {
+        self.packets += packets;
+        self.lost += lost;
+        match self.samples.back_mut() {
+            Some(last) if at - last.at < SPACING => {
+                last.packets += packets;
+                last.lost += lost;
+            }
+            _ => self.samples.push_back(Sample { at, packets, lost }),
+        }
+        while let Some(&Sample { at: oldest, packets, lost }) = self.samples.front()
+            && at - oldest > WINDOW
+            && self.packets - packets >= ENOUGH
+        {
+            self.packets -= packets;
+            self.lost -= lost;
+            self.samples.pop_front();
+        }
+    }
+
+    /// Of a thousand packets, how many were lost lately.
+    pub(super) fn permille(&self) -> u64 {
+        // What has not been sent yet counts as arrived: one loss of two packets is not a half.
+        (self.lost.saturating_mul(1_000) / self.packets.max(ENOUGH)).min(1_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node that sends one packet every `every` and loses some of them.
+    #[derive(Default)]
+    struct Sending {
+        losses: Losses,
+        at: Timestamp,
+    }
+
+    impl Sending {
+        /// Sends some packets, of which every `nth` is lost; gives what it looks like then.
+        fn send(&mut self, packets: u64, every: Duration, nth: u64) -> u64 {
+            for number in 1..=packets {
+                self.at = self.at + every;
+                self.losses.add(self.at, 1, u64::from(number % nth == 0));
+            }
+            self.losses.permille()
+        }
+    }
+
+    #[test]
+    fn a_change_is_seen_within_the_window() {
+        let mut sending = Sending::default();
+        let every = Duration::from_millis(10);
+        assert_eq!(sending.send(5_000, every, u64::MAX), 0);
+        let half = sending.send(500, every, 2);
+        assert!((200..300).contains(&half), "half of the window: {half}");
+        let all = sending.send(600, every, 2);
+        assert!((480..=500).contains(&all), "all of it: {all}");
+        let over = sending.send(1_100, every, u64::MAX);
+        assert_eq!(over, 0);
+        assert!(sending.losses.samples.len() <= 25);
+    }
+
+    #[test]
+    fn few_packets_are_judged_over_a_longer_time() {
+        let mut sending = Sending::default();
+        let every = Duration::from_secs(5);
+        // One of the first two is no half.
+        assert_eq!(sending.send(2, every, 2), 50);
+        let quarter = sending.send(100, every, 4);
+        assert!((200..=300).contains(&quarter), "{quarter}");
+        assert!(sending.losses.samples.len() <= 25);
+    }
+}
