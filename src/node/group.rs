@@ -72,6 +72,8 @@ impl Node {
             Some(kind) if *kind < SPREAD_KINDS => {
                 self.tell_members(MembershipInput::Datagram { link, bytes });
             }
+            // A nudge, which has done its work in the transport.
+            None => self.tell_members(MembershipInput::Heard { link }),
             _ => {
                 self.tell_members(MembershipInput::Heard { link });
                 self.spread.handle(self.now, SpreadInput::Datagram { link, bytes });

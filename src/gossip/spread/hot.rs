@@ -44,6 +44,12 @@ impl Hot {
         true
     }
 
+    /// What is younger than `age`, the newest first.
+    pub(super) fn younger(&self, now: Timestamp, age: Duration) -> impl Iterator<Item = EntryId> {
+        let recent = self.order.iter().rev().take_while(move |(since, _)| now - *since < age);
+        recent.map(|(_, id)| *id)
+    }
+
     fn forget_oldest(&mut self) {
         if let Some((_, id)) = self.order.pop_front()
             && let Some(held) = self.held.remove(&id)

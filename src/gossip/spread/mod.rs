@@ -19,6 +19,7 @@ mod hot;
 mod io;
 mod losses;
 mod message;
+mod nudges;
 mod onward;
 mod parcel;
 mod partial;
@@ -120,7 +121,8 @@ impl Spread {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let pulls = self.wanted.values().map(|wanted| wanted.due);
         let pushes = self.peers.values().filter_map(Peer::due);
-        pulls.chain(pushes).chain(self.announce_at).chain(self.uplink.due()).min()
+        let others = self.announce_at.into_iter().chain(self.uplink.due()).chain(self.nudge_due());
+        pulls.chain(pushes).chain(others).min()
     }
 
     /// Entries that wait to be pushed to a peer.
@@ -142,8 +144,12 @@ impl Spread {
                 if let Some(peer) = self.peers.get_mut(&link) {
                     let packets = path.packets.saturating_sub(peer.path.packets);
                     let lost = path.lost.saturating_sub(peer.path.lost);
-                    self.losses.add(self.now, packets, lost);
                     peer.path = path;
+                    let was_lossy = self.is_lossy();
+                    self.losses.add(self.now, packets, lost);
+                    if self.is_lossy() && !was_lossy {
+                        self.flood_routed();
+                    }
                 }
             }
             Input::Publish { id, item, block, from, span } => {
@@ -276,6 +282,7 @@ impl Spread {
             self.announce();
         }
         self.pull();
+        self.nudge();
     }
 
     fn announce(&mut self) {

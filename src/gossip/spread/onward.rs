@@ -7,6 +7,11 @@
 //! passes pieces on while others are still on their way. If packets are lost, pieces are flooded: a
 //! piece is here with the first of its copies, and no copy of a whole waits for all its packets.
 
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
 use super::parcel::{Carried, Parcelled, Pushed};
 use super::partial::{Taken, Way};
 use super::peer::Peer;
@@ -15,9 +20,12 @@ use super::uplink::Copy;
 use super::{Output, Spread};
 use crate::block::{self, Piece};
 use crate::id::{BlockId, EntryId, LinkId};
+use crate::time::Timestamp;
 
 /// The loss, in permille, from which contents are flooded in pieces.
 const LOSSY: u64 = 50;
+/// What went along trees so short a time before packets were found to be lost is flooded after all.
+const FLOOD_SINCE: Duration = Duration::from_secs(10);
 /// Longest item that fits a packet with its headers.
 const ONE_PACKET: usize = 1_100;
 /// Bytes around a push: IP, UDP, QUIC.
@@ -35,6 +43,29 @@ impl Spread {
         self.uplink.rate().is_some_and(|rate| takes_long(ONE_PACKET, rate))
     }
 
+    pub(super) fn is_lossy(&self) -> bool {
+        self.loss_permille() >= LOSSY
+    }
+
+    /// When some link is to be nudged. On a slow uplink nudges would add to what pushes wait for.
+    pub(super) fn nudge_due(&self) -> Option<Timestamp> {
+        let nudges = self.is_lossy() && !self.is_slow();
+        let due = self.peers.values().filter_map(Peer::nudge_due);
+        due.min().filter(|_| nudges)
+    }
+
+    pub(super) fn nudge(&mut self) {
+        if self.nudge_due().is_none_or(|due| due > self.now) {
+            return;
+        }
+        for (link, peer) in &mut self.peers {
+            if peer.nudge_due().is_some_and(|due| due <= self.now) {
+                peer.nudged(self.now);
+                self.outputs.push_back(Output::Datagram { link: *link, bytes: Bytes::new() });
+            }
+        }
+    }
+
     /// Of a thousand packets sent lately, on whatever link, how many were lost.
     pub fn loss_permille(&self) -> u64 {
         self.losses.permille()
@@ -44,7 +75,7 @@ impl Spread {
     pub(super) fn choose_way(&mut self, item: Parcelled) -> (Parcelled, Option<usize>) {
         let size = item.size() + AROUND;
         let is_long = item.size() > ONE_PACKET;
-        let is_lossy = self.loss_permille() >= LOSSY;
+        let is_lossy = self.is_lossy();
         let is_slow = self.uplink.rate().map_or(is_long, |rate| takes_long(size, rate));
         let span = self.ring.len() + 1;
         let span = (is_slow && !is_lossy && self.ring.len() >= MIN_RING).then_some(span);
@@ -58,7 +89,7 @@ impl Spread {
         // load best; and a different first one for each block.
         let first = usize::from(root.as_bytes()[0]);
         for piece in Piece::split(body) {
-            let way = Way { from: LinkId::new(u64::MAX), span: None };
+            let way = Way { from: LinkId::new(u64::MAX), span };
             self.partials.take(root, length, piece.clone(), way, self.now);
             match span {
                 Some(span) => {
@@ -72,8 +103,20 @@ impl Spread {
         (Parcelled { body: Carried::InPieces, ..item }, span)
     }
 
+    /// Packets are lost, which nobody knew when trees were chosen: one copy of each is too few.
+    pub(super) fn flood_routed(&mut self) {
+        let ids: Vec<EntryId> = self.hot.younger(self.now, FLOOD_SINCE).collect();
+        ids.into_iter().for_each(|id| self.flood(id, None));
+        for (root, length, piece) in self.partials.take_routed(self.now, FLOOD_SINCE) {
+            self.flood_piece(root, length, &piece, None);
+        }
+    }
+
     /// Sends an entry to those members of its part of the ring that pass it on.
     pub(super) fn route(&mut self, id: EntryId, span: usize) {
+        if self.is_lossy() {
+            return self.flood(id, None);
+        }
         let Some(item) = self.hot.get(&id).cloned() else { return };
         for (offset, span) in children(span.min(self.ring.len() + 1)) {
             let push = Pushed::Routed { span, item: item.clone() };
@@ -95,7 +138,7 @@ impl Spread {
 
     fn go_on(&mut self, root: BlockId, length: usize, taken: Taken) {
         for (piece, Way { from, span }) in taken.onward {
-            let Some(span) = span else {
+            let Some(span) = span.filter(|_| !self.is_lossy()) else {
                 self.flood_piece(root, length, &piece, Some(from));
                 continue;
             };
@@ -114,7 +157,7 @@ impl Spread {
         let bytes = push.encode();
         for link in self.neighbours.iter().filter(|link| Some(**link) != from) {
             let Some(peer) = self.peers.get_mut(link) else { continue };
-            let Some(push) = peer.began_beside() else {
+            let Some(push) = peer.began_beside(self.now) else {
                 self.outputs.push_back(Output::Lagging { link: *link });
                 continue;
             };
@@ -134,7 +177,8 @@ impl Spread {
     /// Sends the copies that may leave now.
     pub(super) fn send_copies(&mut self) {
         while let Some(Copy { link, bytes, .. }) = self.uplink.next_copy(self.now) {
-            let Some(push) = self.peers.get_mut(&link).and_then(Peer::began_beside) else {
+            let peer = self.peers.get_mut(&link);
+            let Some(push) = peer.and_then(|peer| peer.began_beside(self.now)) else {
                 self.outputs.push_back(Output::Lagging { link });
                 continue;
             };

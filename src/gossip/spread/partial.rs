@@ -33,12 +33,15 @@ struct Partial {
     is_named: bool,
     since: Timestamp,
     is_done: bool,
+    /// Some piece went along a tree.
+    is_routed: bool,
 }
 
 impl Partial {
     fn new(length: usize, since: Timestamp) -> Self {
         let pieces = alloc::vec![None; pieces(length)];
-        Self { length, pieces, held: Vec::new(), is_named: false, since, is_done: false }
+        let held = Vec::new();
+        Self { length, pieces, held, is_named: false, since, is_done: false, is_routed: false }
     }
 }
 
@@ -81,6 +84,23 @@ impl Partials {
         }
     }
 
+    /// The pieces of blocks younger than `age` that have gone along trees from here; each once.
+    pub(super) fn take_routed(
+        &mut self,
+        now: Timestamp,
+        age: Duration,
+    ) -> Vec<(BlockId, usize, Piece)> {
+        let mut routed = Vec::new();
+        for (root, partial) in &mut self.blocks {
+            let is_young = partial.is_named && now - partial.since < age;
+            if is_young && core::mem::take(&mut partial.is_routed) {
+                let pieces = partial.pieces.iter().flatten();
+                routed.extend(pieces.map(|piece| (*root, partial.length, piece.clone())));
+            }
+        }
+        routed
+    }
+
     /// An entry is here that names the block.
     pub(super) fn name(&mut self, root: BlockId, length: usize, now: Timestamp) -> Taken {
         let partial = self.open(root, length, now);
@@ -111,6 +131,7 @@ impl Partials {
         if partial.length != length || index >= partial.pieces.len() {
             return Taken::default();
         }
+        partial.is_routed |= way.span.is_some();
         // Who has it already still answers for its part of the ring.
         if partial.pieces[index].replace(piece.clone()).is_some() && way.span.is_none() {
             return Taken::default();

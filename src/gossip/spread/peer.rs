@@ -1,12 +1,13 @@
 //! What waits to be pushed to one peer, and what is under way.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::super::{Path, PushId};
 use super::bucket::Bucket;
 use super::hot::Hot;
+use super::nudges::Nudges;
 use super::parcel::{MAX_PARCEL_ITEMS, PARCEL_FILL, Parcelled};
 use crate::id::{EntryId, LinkId};
 use crate::time::Timestamp;
@@ -36,7 +37,8 @@ pub(super) struct Peer {
     pub(super) path: Path,
     queue: VecDeque<EntryId>,
     under_way: BTreeMap<PushId, UnderWay>,
-    beside: BTreeSet<PushId>,
+    beside: BTreeMap<PushId, Timestamp>,
+    nudges: Nudges,
     pulled: Bucket,
     next: u64,
 }
@@ -47,7 +49,8 @@ impl Default for Peer {
             path: Path::default(),
             queue: VecDeque::new(),
             under_way: BTreeMap::new(),
-            beside: BTreeSet::new(),
+            beside: BTreeMap::new(),
+            nudges: Nudges::default(),
             pulled: Bucket::new(PULLED.0, PULLED.1),
             next: 0,
         }
@@ -125,13 +128,27 @@ impl Peer {
     }
 
     /// A push beside the parcels is under way from now on, unless there are too many.
-    pub(super) fn began_beside(&mut self) -> Option<PushId> {
+    pub(super) fn began_beside(&mut self, now: Timestamp) -> Option<PushId> {
         if self.beside.len() >= MAX_BESIDE {
             return None;
         }
         let push = self.number();
-        self.beside.insert(push);
+        self.beside.insert(push, now);
         Some(push)
+    }
+
+    /// When a push has waited for so long that a nudge is due.
+    pub(super) fn nudge_due(&self) -> Option<Timestamp> {
+        let oldest = |(push, since): (&PushId, &Timestamp)| (*push, *since);
+        let beside = self.beside.first_key_value().map(oldest);
+        let parcel = self.under_way.first_key_value();
+        let parcel = parcel.map(|(push, parcel)| (*push, parcel.since));
+        let (_, since) = beside.into_iter().chain(parcel).min()?;
+        self.nudges.due(since, self.path.rtt)
+    }
+
+    pub(super) fn nudged(&mut self, now: Timestamp) {
+        self.nudges.sent(now);
     }
 
     fn number(&mut self) -> PushId {
@@ -142,6 +159,7 @@ impl Peer {
 
     /// A push is no longer under way; gives what was in it, if it was a parcel.
     pub(super) fn ended(&mut self, push: PushId) -> Vec<EntryId> {
+        self.nudges = Nudges::default();
         self.beside.remove(&push);
         self.under_way.remove(&push).map(|push| push.ids).unwrap_or_default()
     }

@@ -6,8 +6,7 @@
 //!
 //! Beside that stream, a connection carries datagrams and pushes. Datagrams are always read: they
 //! say who is alive. Frames and pushes are not read while the node has no room for what a peer
-//! sends. A push that is not acknowledged in time is helped along with empty datagrams, *nudges*,
-//! which no node gets to see.
+//! sends.
 //!
 //! No task waits for a slow peer except that peer's own. A peer that does not read makes its own
 //! writer wait, and what the node has for it is read from the store only when it goes on.
