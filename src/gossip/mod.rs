@@ -5,6 +5,7 @@
 
 use core::time::Duration;
 
+mod bucket;
 mod claim;
 mod membership;
 mod message;

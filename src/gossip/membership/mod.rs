@@ -31,6 +31,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::Claim;
+use super::bucket::Bucket;
 use super::message::{Datagram, Digest, Kind, Rumor, Undecoded};
 use super::overlay::Place;
 use super::record::{Record, SignedRecord};
@@ -54,6 +55,14 @@ const MAX_RUMORS: usize = 8;
 const SLOW_RUMORS: usize = 2;
 const SLOW_ROUNDS: u32 = 20;
 const SLOW_TIMES: u32 = 3;
+/// Bytes a second that may be sent beyond first pings and answers, and how many may be saved up:
+/// repeated pings, asking others, news. Where half the packets are lost they take 600; on an uplink
+/// of 16 kbit/s that is congested, more would keep it so.
+const EXTRAS: (u64, u64) = (1_000, 16 << 10);
+/// What a datagram costs beside its own bytes, in headers.
+const AROUND: usize = 64;
+/// By how much more it costs on a slow uplink.
+const SLOW_COST: usize = 3;
 /// Peers that hear news in each round.
 const ROUND_TO: usize = 3;
 
@@ -114,6 +123,7 @@ pub struct Membership {
     /// By how many halves this node stretches its times, because it may itself be at fault.
     health: u32,
     is_slow: bool,
+    extras: Bucket,
     news: News,
     last_round: Option<Timestamp>,
     digest: Option<Digest>,
@@ -176,6 +186,7 @@ impl Membership {
             turns: 0,
             health: 0,
             is_slow: false,
+            extras: Bucket::new(EXTRAS.0, EXTRAS.1),
             news: News::default(),
             last_round: None,
             digest: None,
@@ -305,6 +316,12 @@ impl Membership {
         self.timers.set_by(Timer::Round, at);
     }
 
+    /// Whether something more than a first ping or an answer may be sent now, so many bytes long.
+    fn may_add(&mut self, bytes: usize) -> bool {
+        let times = if self.is_slow { SLOW_COST } else { 1 };
+        self.extras.take(self.now, (bytes + AROUND) * times)
+    }
+
     /// Sends a datagram, with as much news as fits after the rumor that the receiver must hear.
     fn send(&mut self, link: LinkId, kind: Kind, first: Option<Rumor>) {
         let before = usize::from(first.is_some());
@@ -336,6 +353,9 @@ impl Membership {
         let rumors = self.news.first(self.rumors());
         let (bytes, fitting) = Datagram { kind: Kind::News, rumors }.encode();
         let bytes = Bytes::from(bytes);
+        if !to.is_empty() && !self.may_add(bytes.len() * to.len()) {
+            return self.timers.set(Timer::Round, self.now + self.round());
+        }
         // Without links there is nobody to tell, and none of it is news when there is one.
         let times = if to.is_empty() { u32::MAX } else { u32::try_from(to.len()).unwrap_or(1) };
         self.news.told(fitting, times, self.size());

@@ -19,6 +19,10 @@ const MAX_RELAYS_PER_LINK: usize = 8;
 /// Pings of a probe that is made for another.
 const RELAY_TRIES: u32 = 4;
 
+/// Bytes of a ping with a claim and a suspicion, and of asking for one.
+const PING: usize = 100;
+const ASK: usize = 40;
+
 /// Starting and ending.
 impl Membership {
     /// The next member's turn.
@@ -155,7 +159,10 @@ impl Membership {
         };
         let next = (self.now + retry).min(probe.end);
         self.timers.set(Timer::Probe(seq), next);
-        if let Some(link) = link {
+        let is_first = tries == 0 && matches!(purpose, Purpose::Watch);
+        if let Some(link) = link
+            && (is_first || self.may_add(PING))
+        {
             let (claim, print) = (self.claim, self.digest().print());
             let suspicion = self.suspicion_of(&target);
             self.send(link, Kind::Ping { seq, claim, print }, suspicion);
@@ -187,6 +194,9 @@ impl Membership {
             asked = self.helpers(&target);
         }
         for link in &asked {
+            if !self.may_add(ASK) {
+                break;
+            }
             self.send(*link, Kind::Ask { seq, node: target }, None);
         }
         if let Some(probe) = self.probes.get_mut(&seq) {

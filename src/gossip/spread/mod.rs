@@ -14,7 +14,6 @@
 //! fresh random targets for each message would not ("Epidemic broadcast trees", Leitão, Pereira
 //! and Rodrigues 2007, push eagerly along fixed links and announce along others, as here).
 
-mod bucket;
 mod hot;
 mod io;
 mod losses;

@@ -4,8 +4,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::super::bucket::Bucket;
 use super::super::{Path, PushId};
-use super::bucket::Bucket;
 use super::hot::Hot;
 use super::nudges::Nudges;
 use super::parcel::{MAX_PARCEL_ITEMS, PARCEL_FILL, Parcelled};

@@ -163,9 +163,10 @@ impl World {
                 }
                 Output::Datagram { link, bytes } => {
                     let to = usize::try_from(link.number()).unwrap();
-                    self.machines[at].pulls += usize::from(bytes[0] == 17);
+                    self.machines[at].pulls += usize::from(bytes.first() == Some(&17));
                     let (when, lost) = self.packet(at, bytes.len(), self.now);
-                    if !lost {
+                    // A nudge has no effect where streams are repeated by the clock alone.
+                    if !lost && !bytes.is_empty() {
                         self.at(when, Event::Datagram { to, from: at, bytes });
                     }
                 }

@@ -4,7 +4,7 @@ use crate::time::Timestamp;
 
 /// So many units a second, saved up to a limit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bucket {
+pub(in crate::gossip) struct Bucket {
     /// Units a second.
     rate: u64,
     /// Most units saved.
@@ -16,12 +16,12 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// A full bucket.
-    pub(super) const fn new(rate: u64, limit: u64) -> Self {
+    pub(in crate::gossip) const fn new(rate: u64, limit: u64) -> Self {
         Self { rate, limit, saved: limit as u128 * 1_000_000, at: Timestamp::ZERO }
     }
 
     /// Takes `units` if they are there.
-    pub(super) fn take(&mut self, now: Timestamp, units: usize) -> bool {
+    pub(in crate::gossip) fn take(&mut self, now: Timestamp, units: usize) -> bool {
         let earned = (now - self.at).as_micros() * u128::from(self.rate);
         self.saved = (self.saved + earned).min(u128::from(self.limit) * 1_000_000);
         self.at = now.max(self.at);
