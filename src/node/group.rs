@@ -88,7 +88,7 @@ impl Node {
         let fanout = usize::try_from(more).ok().filter(|_| loss >= LOSSY);
         if let Some(membership) = &mut self.membership {
             membership.set_fanout(fanout);
-            membership.set_slow(self.spread.is_slow());
+            membership.set_conditions(self.spread.is_slow(), loss >= LOSSY);
         }
     }
 

@@ -361,14 +361,13 @@ impl Node {
                 }
                 self.spread.handle(self.now, SpreadInput::Path { link, path });
                 self.tell_members(MembershipInput::Path { link, path });
-                self.adapt_to_paths();
             }
             Input::AwaitReplicated { token, heads } => self.await_replicated(token, heads),
             Input::ForgetReplicated { token } => self.forget_replicated(token),
             Input::DialFailed { peer } => self.tell_members(MembershipInput::DialFailed { peer }),
             Input::AddPeer { peer, addresses } => self.add_peer(peer, addresses),
             Input::Leave => self.tell_members(MembershipInput::Leave),
-            Input::Timeout => {}
+            Input::Timeout => self.adapt_to_paths(),
         }
         self.advance();
     }

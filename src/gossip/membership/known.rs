@@ -98,6 +98,8 @@ pub(super) struct Link {
     pub(super) table_at: Option<Timestamp>,
     /// Since when the prints of the tables differ.
     pub(super) differs_since: Option<Timestamp>,
+    /// The ping that was answered last, and when.
+    pub(super) answered: Option<(u32, Timestamp)>,
     /// Checks left, and when that was so.
     checks: u32,
     checked_at: Timestamp,
@@ -118,6 +120,7 @@ impl Link {
             is_doubted: false,
             table_at: None,
             differs_since: None,
+            answered: None,
             checks: MAX_CHECKS,
             checked_at: now,
         }

@@ -56,13 +56,14 @@ const SLOW_RUMORS: usize = 2;
 const SLOW_ROUNDS: u32 = 20;
 const SLOW_TIMES: u32 = 3;
 /// Bytes a second that may be sent beyond first pings and answers, and how many may be saved up:
-/// repeated pings, asking others, news. Where half the packets are lost they take 600; on an uplink
-/// of 16 kbit/s that is congested, more would keep it so.
-const EXTRAS: (u64, u64) = (1_000, 16 << 10);
+/// repeated pings, asking others, news. On an uplink of 16 kbit/s that is congested, more would keep
+/// it so.
+const EXTRAS: (u64, u64) = (1_000, 4 << 10);
 /// What a datagram costs beside its own bytes, in headers.
 const AROUND: usize = 64;
-/// By how much more it costs on a slow uplink.
+/// By how much more it costs on a slow uplink, and by how much less where packets are lost.
 const SLOW_COST: usize = 3;
+const LOSSY_PART: usize = 4;
 /// Peers that hear news in each round.
 const ROUND_TO: usize = 3;
 
@@ -123,6 +124,7 @@ pub struct Membership {
     /// By how many halves this node stretches its times, because it may itself be at fault.
     health: u32,
     is_slow: bool,
+    is_lossy: bool,
     extras: Bucket,
     news: News,
     last_round: Option<Timestamp>,
@@ -186,6 +188,7 @@ impl Membership {
             turns: 0,
             health: 0,
             is_slow: false,
+            is_lossy: false,
             extras: Bucket::new(EXTRAS.0, EXTRAS.1),
             news: News::default(),
             last_round: None,
@@ -263,9 +266,15 @@ impl Membership {
         self.claim = Some(claim);
     }
 
-    /// Whether the uplink of this node is slow. Then it probes less often, and tells little news.
-    pub fn set_slow(&mut self, is_slow: bool) {
+    /// Whether the uplink of this node is slow; then it probes less often, and tells little news.
+    /// And whether packets are lost; then repeating is what is called for.
+    pub fn set_conditions(&mut self, is_slow: bool, is_lossy: bool) {
+        self.is_lossy = is_lossy;
+        let becomes = is_slow && !self.is_slow;
         self.is_slow = is_slow;
+        if becomes {
+            self.extend_probes();
+        }
     }
 
     /// To how many neighbours entries are pushed; nothing: 4 among up to 100 members and 5 among
@@ -316,20 +325,32 @@ impl Membership {
         self.timers.set_by(Timer::Round, at);
     }
 
-    /// Whether something more than a first ping or an answer may be sent now, so many bytes long.
-    fn may_add(&mut self, bytes: usize) -> bool {
-        let times = if self.is_slow { SLOW_COST } else { 1 };
-        self.extras.take(self.now, (bytes + AROUND) * times)
+    /// Whether something beside first pings and answers may be sent now.
+    fn may_add(&mut self) -> bool {
+        self.extras.is_open(self.now)
     }
 
-    /// Sends a datagram, with as much news as fits after the rumor that the receiver must hear.
-    fn send(&mut self, link: LinkId, kind: Kind, first: Option<Rumor>) {
+    /// So much was sent beside first pings and answers.
+    fn added(&mut self, datagrams: usize, bytes: usize) {
+        let cost = (bytes + AROUND) * datagrams;
+        self.extras.owe(match (self.is_slow, self.is_lossy) {
+            (true, _) => cost * SLOW_COST,
+            (false, true) => cost / LOSSY_PART,
+            (false, false) => cost,
+        });
+    }
+
+    /// Sends a datagram, with as much news as fits after the rumor that the receiver must hear;
+    /// gives its length.
+    fn send(&mut self, link: LinkId, kind: Kind, first: Option<Rumor>) -> usize {
         let before = usize::from(first.is_some());
         let mut rumors: Vec<Rumor> = first.into_iter().collect();
         rumors.extend(self.news.first(self.rumors()));
         let (bytes, fitting) = Datagram { kind, rumors }.encode();
         self.news.told(fitting.saturating_sub(before), 1, self.size());
+        let length = bytes.len();
         self.outputs.push_back(Output::Datagram { link, bytes: bytes.into() });
+        length
     }
 
     /// Between two rounds of news.
@@ -347,15 +368,16 @@ impl Membership {
         if self.news.is_empty() || self.has_left {
             return;
         }
+        if !self.may_add() {
+            return self.timers.set(Timer::Round, self.now + self.round());
+        }
         self.last_round = Some(self.now);
         let mut links: Vec<LinkId> = self.by_peer.values().copied().collect();
         let to = self.random.some_of(&mut links, ROUND_TO);
         let rumors = self.news.first(self.rumors());
         let (bytes, fitting) = Datagram { kind: Kind::News, rumors }.encode();
         let bytes = Bytes::from(bytes);
-        if !to.is_empty() && !self.may_add(bytes.len() * to.len()) {
-            return self.timers.set(Timer::Round, self.now + self.round());
-        }
+        self.added(to.len(), bytes.len());
         // Without links there is nobody to tell, and none of it is news when there is one.
         let times = if to.is_empty() { u32::MAX } else { u32::try_from(to.len()).unwrap_or(1) };
         self.news.told(fitting, times, self.size());

@@ -9,6 +9,7 @@ use super::known::{Known, Probe, Purpose};
 use super::timers::Timer;
 use super::{MemberEvent, MemberState, Membership, SLOW_TIMES};
 use crate::id::{LinkId, NodeId};
+use crate::time::Timestamp;
 
 /// Others that are asked to try as well.
 const HELPERS: usize = 3;
@@ -19,9 +20,8 @@ const MAX_RELAYS_PER_LINK: usize = 8;
 /// Pings of a probe that is made for another.
 const RELAY_TRIES: u32 = 4;
 
-/// Bytes of a ping with a claim and a suspicion, and of asking for one.
-const PING: usize = 100;
-const ASK: usize = 40;
+/// A ping that comes again within this time is not answered again by a slow node.
+const SAME_ANSWER: Duration = Duration::from_secs(2);
 
 /// Starting and ending.
 impl Membership {
@@ -120,6 +120,17 @@ impl Membership {
         !over.is_empty()
     }
 
+    /// The uplink turned out to be slow: what was sent waits there, and answers come later than was
+    /// thought when the probes began.
+    pub(super) fn extend_probes(&mut self) {
+        let more = self.tuning.period * (SLOW_TIMES - 1);
+        for probe in self.probes.values_mut() {
+            if !matches!(probe.purpose, Purpose::Relay { .. }) {
+                probe.end = probe.end + more;
+            }
+        }
+    }
+
     fn end_probe(&mut self, seq: u32) -> Option<Probe> {
         self.timers.cancel(Timer::Probe(seq));
         self.probes.remove(&seq)
@@ -161,11 +172,14 @@ impl Membership {
         self.timers.set(Timer::Probe(seq), next);
         let is_first = tries == 0 && matches!(purpose, Purpose::Watch);
         if let Some(link) = link
-            && (is_first || self.may_add(PING))
+            && (is_first || self.may_add())
         {
             let (claim, print) = (self.claim, self.digest().print());
             let suspicion = self.suspicion_of(&target);
-            self.send(link, Kind::Ping { seq, claim, print }, suspicion);
+            let length = self.send(link, Kind::Ping { seq, claim, print }, suspicion);
+            if !is_first {
+                self.added(1, length);
+            }
         }
         // A relay does not ask on, and a suspect with a link is heard by whom it can reach.
         let asks = match purpose {
@@ -194,10 +208,11 @@ impl Membership {
             asked = self.helpers(&target);
         }
         for link in &asked {
-            if !self.may_add(ASK) {
+            if self.is_slow || !self.may_add() {
                 break;
             }
-            self.send(*link, Kind::Ask { seq, node: target }, None);
+            let length = self.send(*link, Kind::Ask { seq, node: target }, None);
+            self.added(1, length);
         }
         if let Some(probe) = self.probes.get_mut(&seq) {
             probe.asked = asked;
@@ -252,6 +267,9 @@ impl Membership {
         match kind {
             Kind::Ping { seq, claim, print } => {
                 self.note(link, claim, print);
+                if self.has_answered(link, seq) {
+                    return;
+                }
                 let (claim, print) = (self.claim, self.digest().print());
                 self.send(link, Kind::Ack { seq, claim, print }, None);
             }
@@ -275,6 +293,18 @@ impl Membership {
             }
             Kind::News => {}
         }
+    }
+
+    /// Whether an answer to this ping waits in the queue of a slow uplink: another one would, too.
+    fn has_answered(&mut self, link: LinkId, seq: u32) -> bool {
+        let (now, is_slow) = (self.now, self.is_slow);
+        let Some(link) = self.links.get_mut(&link) else { return false };
+        let is_same = |(last, at): (u32, Timestamp)| last == seq && now - at < SAME_ANSWER;
+        if is_slow && link.answered.is_some_and(is_same) {
+            return true;
+        }
+        link.answered = Some((seq, now));
+        false
     }
 
     /// Takes what goes along with a ping or an ack.
@@ -303,7 +333,8 @@ impl Membership {
 
     fn take_ask(&mut self, asker: LinkId, seq: u32, node: NodeId) {
         if node == self.node() {
-            return self.send(asker, Kind::Reached { seq }, None);
+            self.send(asker, Kind::Reached { seq }, None);
+            return;
         }
         let purpose = Purpose::Relay { link: asker, seq };
         let target = self.by_peer.get(&node).copied().filter(|link| *link != asker);

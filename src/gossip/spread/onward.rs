@@ -34,13 +34,20 @@ const AROUND: usize = 64;
 const COPIES: u64 = 4;
 /// If sending all copies takes longer, the uplink is slow.
 const SLOW_MILLIS: u64 = 250;
+/// A push that is not acknowledged after two round trips and this waits in a queue, or is lost.
+const LATE: Duration = Duration::from_millis(500);
 /// With fewer members than this, all are neighbours.
 const MIN_RING: usize = 4;
 
 impl Spread {
     /// Whether this node has found its uplink slow: what spreads takes a while then.
     pub fn is_slow(&self) -> bool {
+        let late = |link: LinkId| {
+            let rtt = self.peers.get(&link).map_or(Duration::ZERO, |peer| peer.path.rtt);
+            LATE + rtt.saturating_mul(2)
+        };
         self.uplink.rate().is_some_and(|rate| takes_long(ONE_PACKET, rate))
+            || !self.is_lossy() && self.uplink.is_stuck(self.now, late)
     }
 
     pub(super) fn is_lossy(&self) -> bool {

@@ -1,6 +1,6 @@
 //! How fast this node can send, told from when pushes are acknowledged.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +20,8 @@ const FAST: u64 = 1 << 40;
 /// be mistaken for a narrow one.
 const WINDOW: usize = 2;
 const PACE: Duration = Duration::from_millis(250);
+/// Links whose pushes are overdue before the uplink is to blame: one peer alone may be gone.
+const STUCK_LINKS: usize = 2;
 /// Copies that wait to be sent along trees; about 5 MiB.
 const MAX_WAITING: usize = 4_096;
 
@@ -106,6 +108,18 @@ impl Uplink {
         sorted.get(sorted.len() * 3 / 4).copied()
     }
 
+    /// Whether what was sent lately seems to wait in a queue: several pushes to different peers are
+    /// overdue, and none that was sent after them has been acknowledged. `late` says after how long
+    /// a push on a link is.
+    pub(super) fn is_stuck(&self, now: Timestamp, late: impl Fn(LinkId) -> Duration) -> bool {
+        let acknowledged = self.last.map(|(number, _)| number);
+        let overdue = self.under_way.iter().filter(|((link, _), push)| {
+            acknowledged.is_none_or(|last| push.number > last) && now - push.since > late(*link)
+        });
+        let links: BTreeSet<LinkId> = overdue.map(|((link, _), _)| *link).collect();
+        links.len() >= STUCK_LINKS
+    }
+
     /// Forgets the pushes of a link that is gone, and what waits for it.
     pub(super) fn link_down(&mut self, link: LinkId) {
         self.under_way.retain(|(of, _), push| {
@@ -169,6 +183,19 @@ mod tests {
         assert_eq!(rate(&[(0, 500), (1, 1_000)]), None, "too few");
         assert!(rate(&[(2, 4_500), (0, 4_900), (3, 5_000), (1, 5_300)]).unwrap() > 1_000_000);
         assert!(rate(&[(0, 25), (1, 25), (2, 25), (3, 25)]).unwrap() > 1_000_000, "at once");
+    }
+
+    #[test]
+    fn a_queue_is_told_from_a_peer_that_is_gone() {
+        let mut uplink = Uplink::default();
+        let key = |push| (LinkId::new(push), PushId::new(0));
+        let late = |_| Duration::from_millis(500);
+        (0..4).for_each(|push| uplink.began(at(0), key(push), 1_000, false));
+        assert!(!uplink.is_stuck(at(500), late) && uplink.is_stuck(at(501), late));
+        uplink.ended(at(600), key(1), true);
+        assert!(uplink.is_stuck(at(601), late), "two more have not left");
+        uplink.ended(at(700), key(3), true);
+        assert!(!uplink.is_stuck(at(701), late), "the last has: others are lost, or their peers");
     }
 
     #[test]

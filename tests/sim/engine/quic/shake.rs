@@ -80,9 +80,13 @@ impl Shake {
     pub fn take(&mut self, now: Micros, step: Step, sent: Micros, answers: Micros) -> Progress {
         self.answers = sent;
         if step == Step::Ack {
+            let is_first = self.rtt.srtt == 0;
             self.rtt.sample(now - answers, 0);
-            // Now that the round trip is known, the lost part is sent again sooner.
-            self.due = self.due.min(now + self.rtt.pto());
+            // Now that the round trip is known, the lost part is sent again sooner: once, or the
+            // answers to what was sent again would call for it again.
+            if is_first {
+                self.due = self.due.min(now + self.rtt.pto());
+            }
             return Progress::Nothing;
         }
         let bit = match (self.is_client, step) {
