@@ -88,7 +88,8 @@ impl Node {
         let fanout = usize::try_from(more).ok().filter(|_| loss >= LOSSY);
         if let Some(membership) = &mut self.membership {
             membership.set_fanout(fanout);
-            membership.set_conditions(self.spread.is_slow(), loss >= LOSSY);
+            let is_lossy = self.spread.unqueued_loss_permille() >= LOSSY;
+            membership.set_conditions(self.spread.is_slow(), is_lossy);
         }
     }
 

@@ -63,7 +63,7 @@ const EXTRAS: (u64, u64) = (1_000, 4 << 10);
 const AROUND: usize = 64;
 /// By how much more it costs on a slow uplink, and by how much less where packets are lost.
 const SLOW_COST: usize = 3;
-const LOSSY_PART: usize = 4;
+const LOSSY_PART: usize = 16;
 /// Peers that hear news in each round.
 const ROUND_TO: usize = 3;
 

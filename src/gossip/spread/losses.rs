@@ -13,50 +13,80 @@ const ENOUGH: u64 = 20;
 /// What comes within this time is one sample: twenty of them cover the window.
 const SPACING: Duration = Duration::from_millis(500);
 
-/// What became of packets at some time.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    at: Timestamp,
+/// What became of packets.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
     packets: u64,
     lost: u64,
+    /// Of both, those of paths with a queue.
+    queued: u64,
+    queued_lost: u64,
+}
+
+impl Counts {
+    fn take(&mut self, other: Counts) {
+        self.packets -= other.packets;
+        self.lost -= other.lost;
+        self.queued -= other.queued;
+        self.queued_lost -= other.queued_lost;
+    }
+
+    fn add(&mut self, other: Counts) {
+        self.packets += other.packets;
+        self.lost += other.lost;
+        self.queued += other.queued;
+        self.queued_lost += other.queued_lost;
+    }
 }
 
 /// The packets of all links together: one link carries too few to tell.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     /// The oldest first.
-    samples: VecDeque<Sample>,
-    packets: u64,
-    lost: u64,
+    samples: VecDeque<(Timestamp, Counts)>,
+    sum: Counts,
 }
 
 impl Losses {
-    /// So many packets more were sent, and so many found lost.
-    pub(super) fn add(&mut self, at: Timestamp, packets: u64, lost: u64) {
-        self.packets += packets;
-        self.lost += lost;
+    /// So many packets more were sent, and so many found lost, on a path with a queue or without.
+    pub(super) fn add(&mut self, at: Timestamp, packets: u64, lost: u64, is_queued: bool) {
+        let part = |count| if is_queued { count } else { 0 };
+        let counts = Counts { packets, lost, queued: part(packets), queued_lost: part(lost) };
+        self.sum.add(counts);
         match self.samples.back_mut() {
-            Some(last) if at - last.at < SPACING => {
-                last.packets += packets;
-                last.lost += lost;
-            }
-            _ => self.samples.push_back(Sample { at, packets, lost }),
+            Some((last, sample)) if at - *last < SPACING => sample.add(counts),
+            _ => self.samples.push_back((at, counts)),
         }
-        while let Some(&Sample { at: oldest, packets, lost }) = self.samples.front()
+        while let Some(&(oldest, counts)) = self.samples.front()
             && at - oldest > WINDOW
-            && self.packets - packets >= ENOUGH
+            && self.sum.packets - counts.packets >= ENOUGH
         {
-            self.packets -= packets;
-            self.lost -= lost;
+            self.sum.take(counts);
             self.samples.pop_front();
         }
     }
 
     /// Of a thousand packets, how many were lost lately.
     pub(super) fn permille(&self) -> u64 {
-        // What has not been sent yet counts as arrived: one loss of two packets is not a half.
-        (self.lost.saturating_mul(1_000) / self.packets.max(ENOUGH)).min(1_000)
+        part(self.sum.lost, self.sum.packets)
     }
+
+    /// The same of those that met no queue: full queues lose packets as well, and to repeat more
+    /// then makes it worse.
+    pub(super) fn unqueued_permille(&self) -> u64 {
+        part(self.sum.lost - self.sum.queued_lost, self.sum.packets - self.sum.queued)
+    }
+
+    /// Of a thousand packets, how many met a queue lately.
+    pub(super) fn queued_permille(&self) -> u64 {
+        part(self.sum.queued, self.sum.packets)
+    }
+}
+
+/// So many thousandths. What has not been sent yet counts as arrived: one loss of two packets is not
+/// a half.
+fn part(of: u64, packets: u64) -> u64 {
+    (of.saturating_mul(1_000) / packets.max(ENOUGH)).min(1_000)
 }
 
 #[cfg(test)]
@@ -75,7 +105,7 @@ mod tests {
         fn send(&mut self, packets: u64, every: Duration, nth: u64) -> u64 {
             for number in 1..=packets {
                 self.at = self.at + every;
-                self.losses.add(self.at, 1, u64::from(number % nth == 0));
+                self.losses.add(self.at, 1, u64::from(number % nth == 0), false);
             }
             self.losses.permille()
         }
@@ -104,5 +134,14 @@ mod tests {
         let quarter = sending.send(100, every, 4);
         assert!((200..=300).contains(&quarter), "{quarter}");
         assert!(sending.losses.samples.len() <= 25);
+    }
+
+    #[test]
+    fn what_queues_lose_says_nothing_about_the_way() {
+        let mut losses = Losses::default();
+        losses.add(Timestamp::ZERO, 60, 0, false);
+        losses.add(Timestamp::ZERO, 40, 30, true);
+        assert_eq!((losses.permille(), losses.unqueued_permille()), (300, 0));
+        assert_eq!(losses.queued_permille(), 400);
     }
 }

@@ -144,8 +144,9 @@ impl Spread {
                     let packets = path.packets.saturating_sub(peer.path.packets);
                     let lost = path.lost.saturating_sub(peer.path.lost);
                     peer.path = path;
+                    let is_queued = peer.is_queued(self.now);
                     let was_lossy = self.is_lossy();
-                    self.losses.add(self.now, packets, lost);
+                    self.losses.add(self.now, packets, lost, is_queued);
                     if self.is_lossy() && !was_lossy {
                         self.flood_routed();
                     }

@@ -34,31 +34,45 @@ const AROUND: usize = 64;
 const COPIES: u64 = 4;
 /// If sending all copies takes longer, the uplink is slow.
 const SLOW_MILLIS: u64 = 250;
+/// The part of packets, in permille, that wait in queues from which the uplink is congested.
+const QUEUED: u64 = 300;
 /// A push that is not acknowledged after two round trips and this waits in a queue, or is lost.
 const LATE: Duration = Duration::from_millis(500);
 /// With fewer members than this, all are neighbours.
 const MIN_RING: usize = 4;
 
 impl Spread {
-    /// Whether this node has found its uplink slow: what spreads takes a while then.
+    /// Whether this node has found its uplink narrow: what spreads takes a while then.
+    fn is_narrow(&self) -> bool {
+        self.uplink.rate().is_some_and(|rate| takes_long(ONE_PACKET, rate))
+    }
+
+    /// Whether packets are lost, and sending more of them helps.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.loss_permille() >= LOSSY && !self.is_narrow()
+    }
+
+    /// Whether what this node sends waits in a queue, its own or others', or soon would.
     pub fn is_slow(&self) -> bool {
         let late = |link: LinkId| {
             let rtt = self.peers.get(&link).map_or(Duration::ZERO, |peer| peer.path.rtt);
             LATE + rtt.saturating_mul(2)
         };
-        self.uplink.rate().is_some_and(|rate| takes_long(ONE_PACKET, rate))
+        self.is_narrow()
+            || self.losses.queued_permille() >= QUEUED
             || !self.is_lossy() && self.uplink.is_stuck(self.now, late)
     }
 
-    pub(super) fn is_lossy(&self) -> bool {
-        self.loss_permille() >= LOSSY
+    /// Of a thousand packets sent lately, on whatever link, how many were lost on ways without a
+    /// queue.
+    pub fn unqueued_loss_permille(&self) -> u64 {
+        self.losses.unqueued_permille()
     }
 
     /// When some link is to be nudged. On a slow uplink nudges would add to what pushes wait for.
     pub(super) fn nudge_due(&self) -> Option<Timestamp> {
-        let nudges = self.is_lossy() && !self.is_slow();
         let due = self.peers.values().filter_map(Peer::nudge_due);
-        due.min().filter(|_| nudges)
+        due.min().filter(|_| self.is_lossy())
     }
 
     pub(super) fn nudge(&mut self) {

@@ -22,6 +22,12 @@ const MAX_BESIDE: usize = 96;
 /// Bytes a second that a peer may pull, and how many it may have saved up: an honest one pulls what
 /// a push has missed.
 const PULLED: (u64, u64) = (256 << 10, 1 << 20);
+/// How long the shortest round trip stands for what the way takes. A longer one is the way's own
+/// after that.
+const LEAST_FOR: Duration = Duration::from_secs(300);
+/// A round trip that is so much longer than twice the shortest is spent in a queue: no jitter makes
+/// a difference like that.
+const QUEUE: Duration = Duration::from_millis(500);
 /// The least time after which a parcel takes longer than usual.
 const PATIENCE: Duration = Duration::from_millis(10);
 
@@ -35,6 +41,8 @@ struct UnderWay {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) path: Path,
+    /// The shortest round trip, and since when it is.
+    least: Option<(Duration, Timestamp)>,
     queue: VecDeque<EntryId>,
     under_way: BTreeMap<PushId, UnderWay>,
     beside: BTreeMap<PushId, Timestamp>,
@@ -47,6 +55,7 @@ impl Default for Peer {
     fn default() -> Self {
         Self {
             path: Path::default(),
+            least: None,
             queue: VecDeque::new(),
             under_way: BTreeMap::new(),
             beside: BTreeMap::new(),
@@ -60,6 +69,18 @@ impl Default for Peer {
 impl Peer {
     pub(super) fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether round trips have become so much longer than they can be that packets must wait in a
+    /// queue. To be asked when the path was told.
+    pub(super) fn is_queued(&mut self, now: Timestamp) -> bool {
+        let rtt = self.path.rtt;
+        let shorter = |(least, since): (Duration, Timestamp)| {
+            (least <= rtt && now - since < LEAST_FOR).then_some((least, since))
+        };
+        let (least, since) = self.least.and_then(shorter).unwrap_or((rtt, now));
+        self.least = Some((least, since));
+        rtt > least * 2 + QUEUE
     }
 
     /// Queues an entry; `false` if another had to make room for it.
