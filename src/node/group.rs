@@ -88,8 +88,7 @@ impl Node {
         let fanout = usize::try_from(more).ok().filter(|_| loss >= LOSSY);
         if let Some(membership) = &mut self.membership {
             membership.set_fanout(fanout);
-            let is_lossy = self.spread.unqueued_loss_permille() >= LOSSY;
-            membership.set_conditions(self.spread.is_slow(), is_lossy);
+            membership.set_slow(self.spread.is_slow());
         }
     }
 

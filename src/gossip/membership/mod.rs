@@ -56,14 +56,14 @@ const SLOW_RUMORS: usize = 2;
 const SLOW_ROUNDS: u32 = 20;
 const SLOW_TIMES: u32 = 3;
 /// Bytes a second that may be sent beyond first pings and answers, and how many may be saved up:
-/// repeated pings, asking others, news. On an uplink of 16 kbit/s that is congested, more would keep
-/// it so.
-const EXTRAS: (u64, u64) = (1_000, 4 << 10);
+/// repeated pings, asking others, news. Far more than is needed where three in four packets are
+/// lost, and a bound on what anybody can make this node send.
+const EXTRAS: (u64, u64) = (16_000, 64 << 10);
 /// What a datagram costs beside its own bytes, in headers.
 const AROUND: usize = 64;
-/// By how much more it costs on a slow uplink, and by how much less where packets are lost.
-const SLOW_COST: usize = 3;
-const LOSSY_PART: usize = 16;
+/// By how much more it costs on a slow uplink: repeating keeps a congested uplink of 16 kbit/s
+/// congested.
+const SLOW_COST: usize = 48;
 /// Peers that hear news in each round.
 const ROUND_TO: usize = 3;
 
@@ -124,7 +124,6 @@ pub struct Membership {
     /// By how many halves this node stretches its times, because it may itself be at fault.
     health: u32,
     is_slow: bool,
-    is_lossy: bool,
     extras: Bucket,
     news: News,
     last_round: Option<Timestamp>,
@@ -188,7 +187,6 @@ impl Membership {
             turns: 0,
             health: 0,
             is_slow: false,
-            is_lossy: false,
             extras: Bucket::new(EXTRAS.0, EXTRAS.1),
             news: News::default(),
             last_round: None,
@@ -266,10 +264,9 @@ impl Membership {
         self.claim = Some(claim);
     }
 
-    /// Whether the uplink of this node is slow; then it probes less often, and tells little news.
-    /// And whether packets are lost; then repeating is what is called for.
-    pub fn set_conditions(&mut self, is_slow: bool, is_lossy: bool) {
-        self.is_lossy = is_lossy;
+    /// Whether the uplink of this node is slow, or what it sends waits in a queue. Then it probes
+    /// and repeats less often, asks nobody for help, and tells little news.
+    pub fn set_slow(&mut self, is_slow: bool) {
         let becomes = is_slow && !self.is_slow;
         self.is_slow = is_slow;
         if becomes {
@@ -332,12 +329,8 @@ impl Membership {
 
     /// So much was sent beside first pings and answers.
     fn added(&mut self, datagrams: usize, bytes: usize) {
-        let cost = (bytes + AROUND) * datagrams;
-        self.extras.owe(match (self.is_slow, self.is_lossy) {
-            (true, _) => cost * SLOW_COST,
-            (false, true) => cost / LOSSY_PART,
-            (false, false) => cost,
-        });
+        let times = if self.is_slow { SLOW_COST } else { 1 };
+        self.extras.owe((bytes + AROUND) * datagrams * times);
     }
 
     /// Sends a datagram, with as much news as fits after the rumor that the receiver must hear;

@@ -20,9 +20,7 @@ const MAX_RELAYS_PER_LINK: usize = 8;
 /// Pings of a probe that is made for another.
 const RELAY_TRIES: u32 = 4;
 
-/// Where nothing is lost: pings that go unanswered before others are asked to try, and how often
-/// the wait for an answer doubles.
-const CLEAN_TRIES: u32 = 2;
+/// How often the wait for an answer doubles on a slow uplink.
 const MAX_DOUBLINGS: u32 = 3;
 /// A ping that comes again within this time is not answered again by a slow node.
 const SAME_ANSWER: Duration = Duration::from_secs(2);
@@ -167,14 +165,13 @@ impl Membership {
             return self.conclude(seq);
         }
         let (target, link, tries, purpose) = (probe.target, probe.link, probe.tries, probe.purpose);
-        let is_unasked = probe.asked.is_empty();
         probe.tries += 1;
         let retry = match purpose {
             Purpose::Confirm => retry.max(self.tuning.retry_suspect),
             Purpose::Watch | Purpose::Relay { .. } => retry,
         };
-        // A ping that is not lost need not be repeated often: whoever is slow gets more time.
-        let times = if self.is_lossy { 1 } else { 1 << tries.min(MAX_DOUBLINGS) };
+        // What waits in a queue need not be repeated.
+        let times = if self.is_slow { 1 << tries.min(MAX_DOUBLINGS) } else { 1 };
         let next = (self.now + retry * times).min(probe.end);
         self.timers.set(Timer::Probe(seq), next);
         let is_first = tries == 0 && matches!(purpose, Purpose::Watch);
@@ -188,14 +185,13 @@ impl Membership {
                 self.added(1, length);
             }
         }
-        let tries_alone = if self.is_lossy { self.tuning.tries_alone } else { CLEAN_TRIES };
         // A relay does not ask on, and a suspect with a link is heard by whom it can reach.
         let asks = match purpose {
-            Purpose::Watch => link.is_none() || tries >= tries_alone,
+            Purpose::Watch => link.is_none() || tries >= self.tuning.tries_alone,
             Purpose::Confirm => link.is_none(),
             Purpose::Relay { .. } => false,
         };
-        if asks && (self.is_lossy || is_unasked || link.is_none()) {
+        if asks {
             self.ask_others(seq, target);
         }
     }

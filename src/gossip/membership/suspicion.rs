@@ -59,7 +59,7 @@ impl Membership {
     /// Lets a member know what is said of it, so that it can refute.
     fn warn(&mut self, about: About) {
         if let Some(link) = self.by_peer.get(&about.node).copied() {
-            self.send(link, Kind::News, Some(Rumor::Suspect(about)));
+            self.send_news(link, Rumor::Suspect(about));
         }
     }
 
@@ -79,7 +79,14 @@ impl Membership {
         // of a later one. Of incarnations that this node has not reached nobody can know.
         if let Some(link) = to.filter(|_| incarnation <= own) {
             let own = Rumor::Record(self.own.clone());
-            self.send(link, Kind::News, Some(own));
+            self.send_news(link, own);
+        }
+    }
+
+    fn send_news(&mut self, link: LinkId, rumor: Rumor) {
+        if self.may_add() {
+            let length = self.send(link, Kind::News, Some(rumor));
+            self.added(1, length);
         }
     }
 }

@@ -18,9 +18,8 @@ const SPACING: Duration = Duration::from_millis(500);
 struct Counts {
     packets: u64,
     lost: u64,
-    /// Of both, those of paths with a queue.
+    /// Those of paths with a queue.
     queued: u64,
-    queued_lost: u64,
 }
 
 impl Counts {
@@ -28,14 +27,12 @@ impl Counts {
         self.packets -= other.packets;
         self.lost -= other.lost;
         self.queued -= other.queued;
-        self.queued_lost -= other.queued_lost;
     }
 
     fn add(&mut self, other: Counts) {
         self.packets += other.packets;
         self.lost += other.lost;
         self.queued += other.queued;
-        self.queued_lost += other.queued_lost;
     }
 }
 
@@ -50,8 +47,7 @@ pub(super) struct Losses {
 impl Losses {
     /// So many packets more were sent, and so many found lost, on a path with a queue or without.
     pub(super) fn add(&mut self, at: Timestamp, packets: u64, lost: u64, is_queued: bool) {
-        let part = |count| if is_queued { count } else { 0 };
-        let counts = Counts { packets, lost, queued: part(packets), queued_lost: part(lost) };
+        let counts = Counts { packets, lost, queued: if is_queued { packets } else { 0 } };
         self.sum.add(counts);
         match self.samples.back_mut() {
             Some((last, sample)) if at - *last < SPACING => sample.add(counts),
@@ -69,12 +65,6 @@ impl Losses {
     /// Of a thousand packets, how many were lost lately.
     pub(super) fn permille(&self) -> u64 {
         part(self.sum.lost, self.sum.packets)
-    }
-
-    /// The same of those that met no queue: full queues lose packets as well, and to repeat more
-    /// then makes it worse.
-    pub(super) fn unqueued_permille(&self) -> u64 {
-        part(self.sum.lost - self.sum.queued_lost, self.sum.packets - self.sum.queued)
     }
 
     /// Of a thousand packets, how many met a queue lately.
@@ -137,11 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn what_queues_lose_says_nothing_about_the_way() {
+    fn queues_are_counted_too() {
         let mut losses = Losses::default();
         losses.add(Timestamp::ZERO, 60, 0, false);
         losses.add(Timestamp::ZERO, 40, 30, true);
-        assert_eq!((losses.permille(), losses.unqueued_permille()), (300, 0));
-        assert_eq!(losses.queued_permille(), 400);
+        assert_eq!((losses.permille(), losses.queued_permille()), (300, 400));
     }
 }

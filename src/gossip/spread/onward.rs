@@ -63,12 +63,6 @@ impl Spread {
             || !self.is_lossy() && self.uplink.is_stuck(self.now, late)
     }
 
-    /// Of a thousand packets sent lately, on whatever link, how many were lost on ways without a
-    /// queue.
-    pub fn unqueued_loss_permille(&self) -> u64 {
-        self.losses.unqueued_permille()
-    }
-
     /// When some link is to be nudged. On a slow uplink nudges would add to what pushes wait for.
     pub(super) fn nudge_due(&self) -> Option<Timestamp> {
         let due = self.peers.values().filter_map(Peer::nudge_due);
