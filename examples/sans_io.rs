@@ -67,13 +67,13 @@ impl Machine {
         self.node.stored(effects.mark);
     }
 
-    /// Does all that the node asks for; gives the frames for the other node.
-    fn work(&mut self, now: Timestamp) -> Vec<Bytes> {
-        let mut frames = Vec::new();
+    /// Does all that the node asks for; gives what the other node hears of it.
+    fn work(&mut self, now: Timestamp) -> Vec<Input> {
+        let mut heard = Vec::new();
         loop {
             let Some(output) = self.node.poll_output() else {
                 if self.node.poll_timeout().is_none_or(|due| due > now) {
-                    return frames;
+                    return heard;
                 }
                 self.node.handle(now, Input::Timeout);
                 continue;
@@ -83,7 +83,7 @@ impl Machine {
                     while let Some(mut outgoing) = self.node.next_send(link) {
                         // Nothing that is infallible fails.
                         while let Ok(Some(frame)) = outgoing.next_frame(&self.disk) {
-                            frames.push(frame);
+                            heard.push(Input::Frame { link, bytes: frame });
                         }
                         self.node.handle(now, Input::Sent { link, outgoing });
                     }
@@ -101,6 +101,12 @@ impl Machine {
                     self.node.handle(now, Input::Walked(walk));
                 }
                 Output::Store => self.commit(),
+                Output::Push { link, push, bytes } => {
+                    println!("  a push of {} bytes", bytes.len());
+                    heard.push(Input::Pushed { link, bytes });
+                    self.node.handle(now, Input::PushEnded { link, push, delivered: true });
+                }
+                Output::Datagram { link, bytes } => heard.push(Input::Datagram { link, bytes }),
                 Output::Event(event) => println!("  {event:?}"),
                 other => println!("  {other:?}"),
             }
@@ -142,19 +148,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut before = None;
     ana.node.offer(founded);
     for (seq, name) in (0..).zip(["apple", "banana", "cherry"]) {
-        let data = FileData::Inline(Bytes::from(name.repeat(3)));
-        let body = Body {
-            dir: root_dir(&hierarchy),
-            name: name.into(),
-            prev: vec![],
-            cap: hierarchy,
-            key: key.public(),
-            seq,
-            aprev: before,
-            ts: WallTime::from_millis(0),
-            payload: Payload::Write { executable: false, data },
-        };
-        let entry = body.sign(&key)?;
+        let entry = file(&key, &hierarchy, seq, name, before)?;
         before = Some(entry.id());
         ana.node.offer(entry);
     }
@@ -166,21 +160,54 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (at_ana, at_bob) = (NodeId::from_bytes([1; 32]), NodeId::from_bytes([2; 32]));
     ana.node.handle(now, Input::LinkUp { link: LINK, peer: at_bob, dialed: true });
     bob.node.handle(now, Input::LinkUp { link: LINK, peer: at_ana, dialed: false });
-    loop {
-        let (to_bob, to_ana) = (ana.work(now), bob.work(now));
-        if to_bob.is_empty() && to_ana.is_empty() {
-            break;
-        }
-        for bytes in to_bob {
-            bob.node.handle(now, Input::Frame { link: LINK, bytes });
-        }
-        for bytes in to_ana {
-            ana.node.handle(now, Input::Frame { link: LINK, bytes });
-        }
-    }
+    talk(&mut ana, &mut bob, now);
 
     println!("Bob sees:");
     bob.print();
     assert_eq!(bob.disk.entries.len(), 4);
+
+    println!("Ana writes one more:");
+    ana.node.offer(file(&key, &hierarchy, 3, "damson", before)?);
+    ana.node.handle(now, Input::Timeout);
+    talk(&mut ana, &mut bob, now);
+
+    println!("Bob sees:");
+    bob.print();
+    assert_eq!(bob.disk.entries.len(), 5);
     Ok(())
+}
+
+/// An entry that writes a small file.
+fn file(
+    key: &SecretKey,
+    hierarchy: &EntryId,
+    seq: u64,
+    name: &str,
+    before: Option<EntryId>,
+) -> Result<VerifiedEntry, Box<dyn Error>> {
+    let data = FileData::Inline(Bytes::from(name.repeat(3)));
+    let body = Body {
+        dir: root_dir(hierarchy),
+        name: name.into(),
+        prev: vec![],
+        cap: *hierarchy,
+        key: key.public(),
+        seq,
+        aprev: before,
+        ts: WallTime::from_millis(0),
+        payload: Payload::Write { executable: false, data },
+    };
+    Ok(body.sign(key)?)
+}
+
+/// Lets both say and hear everything, until there is nothing more.
+fn talk(ana: &mut Machine, bob: &mut Machine, now: Timestamp) {
+    loop {
+        let (to_bob, to_ana) = (ana.work(now), bob.work(now));
+        if to_bob.is_empty() && to_ana.is_empty() {
+            return;
+        }
+        to_bob.into_iter().for_each(|input| bob.node.handle(now, input));
+        to_ana.into_iter().for_each(|input| ana.node.handle(now, input));
+    }
 }

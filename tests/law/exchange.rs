@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 
 use basefs::entry::{SignedEntry, VerifiedEntry};
+use basefs::gossip::PushId;
 use basefs::id::{BlockId, Content, EntryId, NodeId};
 use basefs::log::EntryNo;
 use basefs::node::{Archive, Effects, Input, LinkId, Node, Output, Replica};
@@ -39,6 +40,14 @@ impl Archive for Disk {
     }
 }
 
+/// What one machine sends to another.
+enum Sent {
+    Frame(Bytes),
+    /// On a stream of its own: pushes overtake frames and each other.
+    Push(PushId, Bytes),
+    Datagram(Bytes),
+}
+
 pub(crate) struct Machine {
     pub(crate) node: Node,
     disk: Disk,
@@ -62,13 +71,13 @@ impl Machine {
         self.node.stored(effects.mark);
     }
 
-    /// Does what the node asks for; gives the frames for others.
-    fn work(&mut self, now: Timestamp) -> Vec<(LinkId, Bytes)> {
-        let mut frames = Vec::new();
+    /// Does what the node asks for; gives what is for others.
+    fn work(&mut self, now: Timestamp) -> Vec<(LinkId, Sent)> {
+        let mut sent = Vec::new();
         loop {
             let Some(output) = self.node.poll_output() else {
                 if self.node.poll_timeout().is_none_or(|due| due > now) {
-                    return frames;
+                    return sent;
                 }
                 self.node.handle(now, Input::Timeout);
                 continue;
@@ -77,7 +86,7 @@ impl Machine {
                 Output::Send { link } => {
                     while let Some(mut outgoing) = self.node.next_send(link) {
                         while let Ok(Some(frame)) = outgoing.next_frame(&self.disk) {
-                            frames.push((link, frame));
+                            sent.push((link, Sent::Frame(frame)));
                         }
                         self.node.handle(now, Input::Sent { link, outgoing });
                     }
@@ -93,6 +102,8 @@ impl Machine {
                     self.node.handle(now, Input::Walked(walk));
                 }
                 Output::Store => self.commit(),
+                Output::Push { link, push, bytes } => sent.push((link, Sent::Push(push, bytes))),
+                Output::Datagram { link, bytes } => sent.push((link, Sent::Datagram(bytes))),
                 Output::Close { fault, .. } => panic!("between honest nodes: {fault}"),
                 _ => {}
             }
@@ -106,6 +117,8 @@ pub(crate) struct Network {
     /// The two ends of each link, by its number.
     ends: Vec<[usize; 2]>,
     pipes: BTreeMap<(usize, LinkId), VecDeque<Bytes>>,
+    /// Pushes and datagrams, each with its receiver and its link.
+    beside: Vec<(usize, LinkId, Sent)>,
     now: Timestamp,
 }
 
@@ -115,6 +128,7 @@ impl Network {
             machines: (1..=machines).map(|seed| Machine::new(genesis, seed)).collect(),
             ends: Vec::new(),
             pipes: BTreeMap::new(),
+            beside: Vec::new(),
             now: Timestamp::from_micros(1),
         }
     }
@@ -143,15 +157,24 @@ impl Network {
         }
     }
 
-    /// Delivers frames in any order, those of one link in theirs, until there is none.
+    /// Delivers everything in any order, the frames of one link in theirs, until there is nothing;
+    /// of the datagrams some.
     fn settle(&mut self, rng: &mut Rng) {
         loop {
             for at in 0..self.machines.len() {
-                for (link, frame) in self.machines[at].work(self.now) {
-                    let [left, right] = self.ends[usize::try_from(link.number()).unwrap_or(0)];
-                    let to = if at == left { right } else { left };
-                    self.pipes.entry((to, link)).or_default().push_back(frame);
+                for (link, sent) in self.machines[at].work(self.now) {
+                    let to = self.other_end(link, at);
+                    match sent {
+                        Sent::Frame(frame) => {
+                            self.pipes.entry((to, link)).or_default().push_back(frame);
+                        }
+                        beside => self.beside.push((to, link, beside)),
+                    }
                 }
+            }
+            if !self.beside.is_empty() && rng.below(2) == 0 {
+                self.deliver_beside(rng);
+                continue;
             }
             let full: Vec<(usize, LinkId)> = self
                 .pipes
@@ -159,12 +182,37 @@ impl Network {
                 .filter(|(_, pipe)| !pipe.is_empty())
                 .map(|(end, _)| *end)
                 .collect();
-            let Some((at, link)) = full.get(rng.below(full.len())).copied() else { return };
+            if full.is_empty() && self.beside.is_empty() {
+                return;
+            }
+            let Some((at, link)) = full.get(rng.below(full.len())).copied() else { continue };
             let Some(pipe) = self.pipes.get_mut(&(at, link)) else { return };
             let count = 1 + rng.below(pipe.len());
             for bytes in pipe.drain(..count) {
                 self.machines[at].node.handle(self.now, Input::Frame { link, bytes });
             }
         }
+    }
+
+    fn other_end(&self, link: LinkId, at: usize) -> usize {
+        let [left, right] = self.ends[usize::try_from(link.number()).unwrap_or(0)];
+        if at == left { right } else { left }
+    }
+
+    /// Delivers a push, or a datagram unless it is lost.
+    fn deliver_beside(&mut self, rng: &mut Rng) {
+        let (to, link, sent) = self.beside.swap_remove(rng.below(self.beside.len()));
+        let input = match sent {
+            Sent::Datagram(_) if rng.below(4) == 0 => return,
+            Sent::Datagram(bytes) => Input::Datagram { link, bytes },
+            Sent::Frame(bytes) => Input::Frame { link, bytes },
+            Sent::Push(push, bytes) => {
+                let from = self.other_end(link, to);
+                let ended = Input::PushEnded { link, push, delivered: true };
+                self.machines[from].node.handle(self.now, ended);
+                Input::Pushed { link, bytes }
+            }
+        };
+        self.machines[to].node.handle(self.now, input);
     }
 }
