@@ -65,8 +65,10 @@ impl Spread {
 
     /// When some link is to be nudged. On a slow uplink nudges would add to what pushes wait for.
     pub(super) fn nudge_due(&self) -> Option<Timestamp> {
-        let due = self.peers.values().filter_map(Peer::nudge_due);
-        due.min().filter(|_| self.is_lossy())
+        if !self.is_lossy() {
+            return None;
+        }
+        self.peers.values().filter_map(Peer::nudge_due).min()
     }
 
     pub(super) fn nudge(&mut self) {

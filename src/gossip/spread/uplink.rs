@@ -1,6 +1,7 @@
 //! How fast this node can send, told from when pushes are acknowledged.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -55,6 +56,7 @@ pub(super) struct Uplink {
     last: Option<(u64, Timestamp)>,
     /// Bytes a second.
     samples: VecDeque<u64>,
+    rate: Option<u64>,
     copies: VecDeque<Copy>,
     copies_under_way: usize,
     sent_at: Timestamp,
@@ -95,17 +97,18 @@ impl Uplink {
         if self.samples.len() > SAMPLES {
             self.samples.pop_front();
         }
+        if self.samples.len() >= MIN_SAMPLES {
+            let mut sorted: Vec<u64> = self.samples.iter().copied().collect();
+            sorted.sort_unstable();
+            // A quarter of the samples may be higher: the acknowledgements of others come through
+            // their own queues.
+            self.rate = sorted.get(sorted.len() * 3 / 4).copied();
+        }
     }
 
-    /// Bytes a second; nothing while that is unknown. A quarter of the samples may be higher: the
-    /// acknowledgements of others come through their own queues.
+    /// Bytes a second; nothing while that is unknown.
     pub(super) fn rate(&self) -> Option<u64> {
-        if self.samples.len() < MIN_SAMPLES {
-            return None;
-        }
-        let mut sorted: alloc::vec::Vec<u64> = self.samples.iter().copied().collect();
-        sorted.sort_unstable();
-        sorted.get(sorted.len() * 3 / 4).copied()
+        self.rate
     }
 
     /// Whether what was sent lately seems to wait in a queue: several pushes to different peers are
