@@ -6,6 +6,7 @@
 //! - [`guide`]: for those who use it. From opening to serving, with what to do about errors.
 //! - [`administration`]: for those who appoint people and take rights away: who wins and why, what a
 //!   revoke keeps, what a rename does to permissions, how to get something back.
+//! - [`coming`]: for those who know etcd, Syncthing, git or iroh-docs; and common questions.
 //! - [`rules`]: the law. Every rule has a name, which code and tests cite.
 //! - [`architecture`]: the rings, what each of them must not do, how a write and a synchronisation
 //!   pass through them, and what lies on the disk.
@@ -53,6 +54,27 @@ pub mod guide {}
     doc = "\nThis chapter is part of builds with the features `redb` and `quic`."
 )]
 pub mod administration {}
+
+/// For those who know etcd, Syncthing, git or iroh-docs: what is called what, what is better here,
+/// and what is better there. And short answers to common questions.
+#[cfg_attr(
+    all(feature = "redb", feature = "quic"),
+    doc = "",
+    doc = include_str!("coming/etcd.md"),
+    doc = "",
+    doc = include_str!("coming/syncthing.md"),
+    doc = "",
+    doc = include_str!("coming/git.md"),
+    doc = "",
+    doc = include_str!("coming/iroh_docs.md"),
+    doc = "",
+    doc = include_str!("coming/faq.md")
+)]
+#[cfg_attr(
+    not(all(feature = "redb", feature = "quic")),
+    doc = "\nThis chapter is part of builds with the features `redb` and `quic`."
+)]
+pub mod coming {}
 
 #[doc = include_str!("policies.md")]
 pub mod policies {}
