@@ -9,15 +9,20 @@
 //!
 //! | variable | |
 //! |---|---|
-//! | `BASEFS_EVENT_TYPE` | `present` (it was there when the handler started), `created`, `modified` or `removed` |
+//! | `BASEFS_EVENT_TYPE` | `present` (it is there: a handler starts, or continues, or lost count), `created`, `modified`, `removed`, or `resync` |
 //! | `BASEFS_EVENT_PATH` | the path in the hierarchy |
 //! | `BASEFS_EVENT_VERSION` | the version that shows now; empty if none does |
 //! | `BASEFS_EVENT_AUTHOR` | the key of whoever wrote or removed it; empty if that is unknown |
 //!
 //! The content is not passed on: a handler reads what it needs, and sees the latest.
+//!
+//! `resync`, with the subtree as its path, says that the past cannot be told any more (the replica
+//! is another one than before, or a revoke changed too much at once): everything that is there is
+//! `present` once more, and of what is not, nobody says that it is gone.
 
 mod process;
 mod run;
+mod saved;
 mod schedule;
 
 use alloc::string::String;
@@ -29,7 +34,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use crate::fs::{ChangeKind, Fs, ReadError};
+use crate::fs::{Fs, ReadError};
 
 pub use run::RunningHandler;
 
@@ -99,8 +104,8 @@ pub enum HandlerReport<'a> {
     Started {
         /// The path.
         path: &'a str,
-        /// What happened to it.
-        kind: ChangeKind,
+        /// What happened to it, as in `BASEFS_EVENT_TYPE`.
+        kind: &'static str,
     },
     /// A command printed a line.
     Output {
@@ -136,8 +141,8 @@ type Report = Arc<dyn Fn(HandlerReport<'_>) + Send + Sync>;
 pub enum HandlerError {
     /// The subtree cannot be watched.
     Watch(ReadError),
-    /// The file that says what was handled cannot be read. Nothing was started, and the file is as
-    /// it was.
+    /// The file that says what was handled cannot be read, or holds something else. Nothing was
+    /// started, and the file is as it was.
     Remembered {
         /// The file.
         file: PathBuf,
@@ -152,7 +157,9 @@ impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Watch(error) => error.fmt(f),
-            Self::Remembered { file, .. } => write!(f, "{} cannot be read", file.display()),
+            Self::Remembered { file, .. } => {
+                write!(f, "{} does not say what was handled", file.display())
+            }
             Self::Thread(_) => f.write_str("no thread could be started"),
         }
     }

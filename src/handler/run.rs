@@ -1,6 +1,7 @@
 //! A handler that runs: one thread that decides, one that listens to the watch, and one for each
 //! command.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,9 +12,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::process::{Lines, Run};
+use super::saved::Saved;
 use super::schedule::{Job, Outcome, Schedule};
 use super::{Handler, HandlerEnd, HandlerError, HandlerReport};
-use crate::fs::{ChangeKind, Fs, PathChange, Watch, WatchEvent, WatchFrom};
+use crate::fs::{ChangeKind, Fs, Metadata, ResyncReason, Watch, WatchEvent, WatchFrom};
 use crate::id::{EntryId, PublicKey};
 use crate::time::Timestamp;
 
@@ -23,25 +25,31 @@ const AHEAD: usize = 256;
 /// How often the thread that listens looks whether it is to stop.
 const LISTEN: Duration = Duration::from_millis(500);
 
+/// How often what was handled is written down.
+const SAVE: Duration = Duration::from_secs(1);
+
 /// What wakes the thread that decides.
 enum Message {
-    Event(WatchEvent),
+    Event(Box<WatchEvent>),
     /// A run has ended, or all are to.
     Look,
+}
+
+/// Under which name a lost past waits to be handled: no path is empty.
+const RESYNC: &str = "";
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Change(ChangeKind),
+    Resync,
 }
 
 /// What happened to a path, without the path.
 #[derive(Clone, Debug)]
 struct Happened {
-    kind: ChangeKind,
+    what: What,
     version: Option<EntryId>,
     author: Option<PublicKey>,
-}
-
-impl From<&PathChange> for Happened {
-    fn from(change: &PathChange) -> Self {
-        Self { kind: change.kind, version: change.after, author: change.author }
-    }
 }
 
 /// A handler that runs until it is stopped or dropped.
@@ -54,12 +62,21 @@ pub struct RunningHandler {
 
 impl RunningHandler {
     pub(super) fn start(handler: Handler, fs: &Fs) -> Result<Self, HandlerError> {
-        let watch = fs.watch(&handler.subtree, WatchFrom::Snapshot).map_err(HandlerError::Watch)?;
+        let file = handler.remembered.clone();
+        let last = match &file {
+            None => None,
+            Some(file) => Saved::read(file)
+                .map_err(|error| HandlerError::Remembered { file: file.clone(), error })?,
+        };
+        let from = last.map_or(WatchFrom::Snapshot, WatchFrom::After);
+        let watch = fs.watch(&handler.subtree, from).map_err(HandlerError::Watch)?;
         let stopping = Arc::new(AtomicBool::new(false));
         let (wake, messages) = sync_channel(AHEAD);
         let (ended, ends) = channel();
         let decider = Decider {
             schedule: Schedule::new(handler.limits),
+            saved: Saved::new(file, last),
+            saved_at: Instant::now(),
             handler,
             fs: fs.clone(),
             stopping: Arc::clone(&stopping),
@@ -102,7 +119,7 @@ impl Drop for RunningHandler {
 fn listen(watch: &Watch, wake: &SyncSender<Message>, stopping: &AtomicBool) {
     while !stopping.load(Ordering::Acquire) {
         if let Some(event) = watch.next_blocking(LISTEN)
-            && wake.send(Message::Event(event)).is_err()
+            && wake.send(Message::Event(Box::new(event))).is_err()
         {
             return;
         }
@@ -114,6 +131,8 @@ struct Decider {
     handler: Handler,
     fs: Fs,
     schedule: Schedule<Happened>,
+    saved: Saved,
+    saved_at: Instant,
     stopping: Arc<AtomicBool>,
     wake: SyncSender<Message>,
     /// How runs end. They must not wait for room among the events, which wait for them.
@@ -133,7 +152,7 @@ impl Decider {
         while !self.stopping.load(Ordering::Acquire) {
             let wait = self.schedule.next_due().map_or(LISTEN, |due| due - self.now());
             match messages.recv_timeout(wait.min(LISTEN)) {
-                Ok(Message::Event(event)) => self.take(event),
+                Ok(Message::Event(event)) => self.take(*event),
                 Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -142,6 +161,9 @@ impl Decider {
             }
             let now = self.now();
             self.schedule.take_due(now).into_iter().for_each(|job| self.begin(job));
+            if self.saved_at.elapsed() >= SAVE {
+                self.save();
+            }
         }
         self.stopping.store(true, Ordering::Release);
         while self.running > 0
@@ -149,49 +171,44 @@ impl Decider {
         {
             self.ended(&path, failures, end);
         }
+        self.save();
+    }
+
+    fn save(&mut self) {
+        self.saved_at = Instant::now();
+        if let Err(error) = self.saved.save(self.schedule.handled()) {
+            (self.handler.report)(HandlerReport::NotRemembered { error: error.kind() });
+        }
     }
 
     fn take(&mut self, event: WatchEvent) {
-        let now = self.now();
+        let (now, cursor) = (self.now(), event.cursor());
         match event {
             WatchEvent::Change(change) => {
-                let happened = Happened::from(&change);
+                let what = What::Change(change.kind);
+                let happened = Happened { what, version: change.after, author: change.author };
                 self.schedule.changed(now, change.path, happened);
             }
-            WatchEvent::Resync => self.look_again(),
-            WatchEvent::SnapshotEnd => {}
+            WatchEvent::Resync { reason, .. } if reason != ResyncReason::Initial => {
+                let happened = Happened { what: What::Resync, version: None, author: None };
+                self.schedule.changed(now, RESYNC.to_string(), happened);
+            }
+            // What does not show, who may write and who disagrees is not a handler's business.
+            _ => {}
         }
-    }
-
-    /// Events were lost: everything that is there may have changed.
-    fn look_again(&mut self) {
-        let now = self.now();
-        let Ok(walk) = self.fs.walk(&self.handler.subtree) else { return };
-        for entry in walk {
-            let version = entry.metadata().version();
-            let happened = Happened { kind: ChangeKind::Present, version, author: None };
-            self.schedule.changed(now, entry.path().to_string(), happened);
-        }
+        self.saved.note(self.schedule.count(), cursor);
     }
 
     /// Starts a command in a thread of its own.
     fn begin(&mut self, job: Job<Happened>) {
-        let Job { path, event: Happened { kind, version, author }, failures } = job;
-        // It may be gone by now, or be there again.
-        let there = self.fs.metadata(&path).ok().and_then(|metadata| metadata.version());
-        let kind = match (kind, there) {
-            (ChangeKind::Removed, Some(_)) => ChangeKind::Created,
-            (_, None) => ChangeKind::Removed,
-            (kind, Some(_)) => kind,
-        };
-        let shown = there.map_or(String::new(), |version| version.to_string());
-        // Whoever wrote another version than the one that shows is not its author.
-        let author = author.filter(|_| there == version || there.is_none());
+        let Job { path, event, failures } = job;
+        let (word, shown, author) = self.describe(&path, &event);
+        let told = if path == RESYNC { self.handler.subtree.clone() } else { path.clone() };
         let environment = [
-            ("BASEFS_EVENT_TYPE", word(kind).into()),
-            ("BASEFS_EVENT_PATH", path.clone()),
+            ("BASEFS_EVENT_TYPE", word.into()),
+            ("BASEFS_EVENT_PATH", told),
             ("BASEFS_EVENT_VERSION", shown),
-            ("BASEFS_EVENT_AUTHOR", author.map_or(String::new(), |author| author.to_string())),
+            ("BASEFS_EVENT_AUTHOR", author),
         ];
         let Handler { program, arguments, time, report, .. } = self.handler.clone();
         let run = Run { program, arguments, environment: environment.into(), time };
@@ -199,7 +216,7 @@ impl Decider {
         let (wake, started) = (self.wake.clone(), path.clone());
         self.running += 1;
         let task = move || {
-            report(HandlerReport::Started { path: &path, kind });
+            report(HandlerReport::Started { path: &path, kind: word });
             let lines: Lines = {
                 let (report, path) = (Arc::clone(&report), path.clone());
                 Arc::new(move |line| report(HandlerReport::Output { path: &path, line }))
@@ -212,6 +229,26 @@ impl Decider {
         if thread::Builder::new().name("basefs-handler-run".into()).spawn(task).is_err() {
             self.ended(&started, failures, HandlerEnd::NotStarted(std::io::ErrorKind::WouldBlock));
         }
+    }
+
+    /// Type, version and author of what happened to a path, as things are now: it may be gone since,
+    /// or be there again.
+    fn describe(&self, path: &str, happened: &Happened) -> (&'static str, String, String) {
+        let What::Change(kind) = happened.what else {
+            return ("resync", String::new(), String::new());
+        };
+        let there = self.fs.metadata(path).ok();
+        let version = there.as_ref().and_then(Metadata::version);
+        let kind = match (kind, there.is_some()) {
+            (ChangeKind::Removed, true) => ChangeKind::Created,
+            (_, false) => ChangeKind::Removed,
+            (kind, true) => kind,
+        };
+        // Whoever wrote another version than the one that shows is not its author.
+        let author = happened.author.filter(|_| version == happened.version || there.is_none());
+        let text = |version: EntryId| version.to_string();
+        let author = author.map_or(String::new(), |author| author.to_string());
+        (word(kind), version.map_or(String::new(), text), author)
     }
 
     fn ended(&mut self, path: &str, failures: u32, end: HandlerEnd) {

@@ -155,6 +155,7 @@ impl<E: Clone> Schedule<E> {
         self.count
     }
 
+    #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
         self.pending.is_empty()
     }
