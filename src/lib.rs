@@ -22,6 +22,8 @@ pub mod entry;
 #[cfg(feature = "std")]
 pub mod fs;
 pub mod gossip;
+#[cfg(all(feature = "handler", unix))]
+pub mod handler;
 pub mod id;
 pub mod limits;
 pub mod log;

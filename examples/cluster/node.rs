@@ -117,8 +117,8 @@ fn tell(fs: &Fs, watch: &Watch) {
                 let number = path.rsplit('/').next().unwrap_or_default();
                 say(&format!("{SEEN}{number} {at}"))
             }
-            // The directory came with what is in it, or events were lost.
-            Some(WatchEvent::Change(_) | WatchEvent::Resync) => {
+            // The directory came with what is in it.
+            Some(WatchEvent::Change(_)) => {
                 let all = fs.read_dir(NEWS).unwrap_or_default();
                 all.iter().try_for_each(|entry| say(&format!("{SEEN}{} {at}", entry.name())))
             }

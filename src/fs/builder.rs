@@ -14,6 +14,7 @@ use crate::fs::engine::{Engine, SharedStore};
 use crate::fs::error::OpenError;
 use crate::fs::flusher::Flusher;
 use crate::fs::keyfile::{self, MAX_OLD_SECRETS, Secrets, TOO_MANY};
+use crate::fs::watch::ReplicaId;
 use crate::fs::{Fs, Identity};
 #[cfg(feature = "quic")]
 use crate::id::NodeId;
@@ -157,7 +158,10 @@ impl Builder {
         let door = door(&replica, secrets, expelled, self.dir.clone());
         #[cfg(not(feature = "quic"))]
         drop(secrets);
-        let engine = Engine::new(Node::new(replica, *seed), store, author);
+        let replica_id = replica_id(&store)?;
+        let contents = layout::completed(&*store)?;
+        let node = Node::new(replica, *seed);
+        let engine = Engine::new(node, store, author, replica_id, contents);
         let flusher = Flusher::start(Arc::clone(&engine))
             .map_err(|error| OpenError::Io { path: self.dir.unwrap_or_default(), error })?;
         Ok(Fs {
@@ -300,6 +304,20 @@ fn join(store: &SharedStore, hierarchy: EntryId, seed: u64) -> Result<Replica, S
     layout::found(&mut batch, hierarchy);
     store.commit(&batch, Durability::Durable)?;
     Ok(Replica::new(hierarchy, seed))
+}
+
+/// The id of the data directory; made when it is opened for the first time.
+fn replica_id(store: &SharedStore) -> Result<ReplicaId, OpenError> {
+    if let Some(id) = layout::replica_id(&**store)? {
+        return Ok(id);
+    }
+    let random = keyfile::random()?;
+    let mut id = ReplicaId::default();
+    id.copy_from_slice(&random[..layout::REPLICA_ID]);
+    let mut batch = Batch::new();
+    layout::name_replica(&mut batch, &id);
+    store.commit(&batch, Durability::Durable)?;
+    Ok(id)
 }
 
 fn genesis(author: &SecretKey, name: &str) -> Result<VerifiedEntry, OpenError> {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use crate::entry::VerifiedEntry;
-use crate::fs::watch::Watchers;
+use crate::fs::watch::{News, Position, ReplicaId, Watchers};
 use crate::id::{BlockId, Content, EntryId, PublicKey};
 use crate::log::{EntryNo, Offered};
 use crate::node::{Effects, Node};
@@ -38,10 +38,28 @@ const MAX_GATHERING: Duration = Duration::from_millis(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
+impl Ticket {
+    /// Before every change.
+    #[cfg(test)]
+    pub(super) const ZERO: Self = Self(0);
+}
+
+/// A change that is not durable yet.
+pub(super) struct Queued {
+    pub(super) ticket: Ticket,
+    effects: Effects,
+    /// What it is to those who watch.
+    pub(super) news: Vec<News>,
+    /// Where the replica is with it.
+    pub(super) position: Position,
+}
+
 /// What was taken in and is not durable yet.
 #[derive(Default)]
 struct Pending {
-    queue: Vec<(Ticket, Effects)>,
+    queue: Vec<Queued>,
+    /// Where the replica is with all of the queue.
+    position: Position,
     /// Length of the entries and blocks in the queue.
     bytes: usize,
     /// What readers need of it before the store has it.
@@ -89,6 +107,8 @@ pub(super) struct Engine {
     store: SharedStore,
     /// The key of this replica's author, for warnings.
     author: PublicKey,
+    /// Names the data directory in cursors.
+    replica_id: ReplicaId,
     pending: Mutex<Pending>,
     committed: Condvar,
     /// Tells the one who is about to commit that one more waits.
@@ -109,15 +129,24 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    pub(super) fn new(node: Node, store: SharedStore, author: PublicKey) -> Arc<Self> {
+    /// All that is in the node is durable in the store, with so many complete contents numbered.
+    pub(super) fn new(
+        node: Node,
+        store: SharedStore,
+        author: PublicKey,
+        replica_id: ReplicaId,
+        contents: u32,
+    ) -> Arc<Self> {
+        let position = Position::of(node.replica().log(), contents);
         Arc::new(Self {
             node: RwLock::new(node),
             store,
             author,
-            pending: Mutex::new(Pending::default()),
+            replica_id,
+            pending: Mutex::new(Pending { position, ..Pending::default() }),
             committed: Condvar::new(),
             joined: Condvar::new(),
-            watchers: Watchers::default(),
+            watchers: Watchers::new(position),
             #[cfg(feature = "quic")]
             wake: tokio::sync::Notify::new(),
             #[cfg(feature = "quic")]
@@ -129,8 +158,8 @@ impl Engine {
         &self.store
     }
 
-    pub(super) fn author_key(&self) -> &PublicKey {
-        &self.author
+    pub(super) fn replica_id(&self) -> &ReplicaId {
+        &self.replica_id
     }
 
     pub(super) fn stats(&self) -> StoreStats {
@@ -146,7 +175,7 @@ impl Engine {
         look(&self.node.read())
     }
 
-    /// Looks at the state between two changes: the ticket says which changes it includes.
+    /// Looks at the state between two changes; the ticket says which of them it includes.
     pub(super) fn read_at<T>(&self, look: impl FnOnce(&Node, Ticket) -> T) -> T {
         let node = self.node.read();
         let given = Ticket(self.pending.lock().given);
@@ -161,13 +190,18 @@ impl Engine {
             return (result, Ticket(self.pending.lock().given));
         }
         let effects = node.take_effects();
+        let news = self.watchers.describe(node.replica(), &effects, &self.author);
         let mut pending = self.pending.lock();
         pending.given += 1;
         let ticket = Ticket(pending.given);
         pending.bytes += effects.admitted.iter().map(|entry| entry.bytes().len()).sum::<usize>();
         pending.bytes += effects.blocks.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
         pending.unstored.add(ticket, &effects);
-        pending.queue.push((ticket, effects));
+        let completed = u32::try_from(effects.completed.len()).unwrap_or(u32::MAX);
+        let contents = pending.position.contents.saturating_add(completed);
+        let position = Position::of(node.replica().log(), contents);
+        pending.position = position;
+        pending.queue.push(Queued { ticket, effects, news, position });
         (result, ticket)
     }
 
@@ -242,7 +276,7 @@ impl Engine {
     }
 
     /// Commits, or waits for the one who does.
-    fn commit(&self, ticket: Ticket) -> Result<(), StoreError> {
+    pub(super) fn commit(&self, ticket: Ticket) -> Result<(), StoreError> {
         let mut pending = self.pending.lock();
         if pending.durable < ticket.0 {
             pending.waiting.push(ticket);
@@ -301,21 +335,23 @@ impl Engine {
     }
 
     /// A store that panics has failed: those who wait must not wait for ever.
-    fn commit_batch(&self, queue: &[(Ticket, Effects)]) -> Result<(), StoreError> {
+    fn commit_batch(&self, queue: &[Queued]) -> Result<(), StoreError> {
         let mut batch = Batch::new();
-        for (_, effects) in queue {
+        let mut contents = self.watchers.published().contents;
+        for Queued { effects, .. } in queue {
             layout::record(&mut batch, effects);
+            contents = layout::number_completed(&mut batch, &effects.completed, contents);
         }
         let commit = || self.store.commit(&batch, Durability::Durable);
         catch_unwind(AssertUnwindSafe(commit)).unwrap_or(Err(StoreError::Poisoned))
     }
 
     /// What is durable may leave the node, and watchers hear of it.
-    fn published(&self, queue: &[(Ticket, Effects)]) {
-        if let Some((_, last)) = queue.last() {
-            self.node.write().stored(last.mark);
+    fn published(&self, queue: &[Queued]) {
+        if let Some(last) = queue.last() {
+            self.node.write().stored(last.effects.mark);
         }
-        self.watchers.publish(queue, self);
+        self.watchers.publish(queue);
         #[cfg(feature = "quic")]
         self.wake.notify_one();
     }

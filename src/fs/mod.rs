@@ -50,6 +50,7 @@ use engine::{Engine, Ticket};
 use flusher::Flusher;
 use plan::{Plan, check_size, prepare};
 
+pub use crate::node::Origin;
 pub use audit::{Audit, Chain, Equivocation};
 pub use batch::Batch;
 pub use builder::{AUTHOR_KEY_FILE, Builder, NODE_KEY_FILE, OLD_SECRETS_FILE, READ_SECRET_FILE};
@@ -73,7 +74,10 @@ pub use serve::{
 };
 pub use snapshot::{Snapshot, SnapshotError};
 pub use verbs::{Expected, RevertError};
-pub use watch::{ChangeKind, MAX_WAITING_EVENTS, PathChange, Watch, WatchEvent, WatchFrom};
+pub use watch::{
+    ChangeKind, ConflictChange, ContentArrived, Cursor, MAX_WAITING_EVENTS, ParseCursorError,
+    PathChange, PermissionChange, ResyncReason, Watch, WatchEvent, WatchFrom, WatchIter,
+};
 
 /// The keys of a replica.
 #[derive(Debug)]
@@ -410,7 +414,7 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// The text is not a path. The subtree need not exist yet.
+    /// The text is not a path, or the store failed. The subtree need not exist yet.
     ///
     /// ```
     /// use std::time::Duration;

@@ -44,7 +44,7 @@ pub use fetch::Walk;
 pub use frame::{Frame, FrameError, MAX_FRAME_ENTRIES, MAX_FRAME_IDS};
 pub use io::{Input, NodeEvent, Output, PeerFault};
 pub use outgoing::{Archive, Outgoing};
-pub use replica::{Effects, Replica, Restore, RestoreError};
+pub use replica::{Effects, Origin, Replica, Restore, RestoreError};
 pub use replicated::{MAX_AWAITED_IDS, MAX_AWAITS};
 pub use standing::{Standing, Standings};
 pub use status::Unsent;
@@ -184,6 +184,7 @@ impl Node {
     pub fn offer(&mut self, entry: VerifiedEntry) -> Offered {
         let before = self.effects.admitted.len();
         let offered = self.replica.offer(entry, Source::Local, &mut self.effects);
+        self.effects.origins.resize(self.effects.admitted.len(), Origin::Local);
         self.note_admitted(before, &Came::default());
         self.spread_admitted(before, &Came::default());
         offered
@@ -199,6 +200,9 @@ impl Node {
         let before = self.effects.admitted.len();
         let source = came.from.map_or(Source::Local, |link| Source::Peer(link.number()));
         let offered = self.replica.offer_all(entries, source, &mut self.effects);
+        let link = came.from.and_then(|link| self.links.get(&link));
+        let origin = link.map_or(Origin::Unknown, |link| Origin::Peer(link.peer));
+        self.effects.origins.resize(self.effects.admitted.len(), origin);
         self.take_bodies(before, &came.bodies);
         self.note_admitted(before, came);
         if passes_on {

@@ -8,15 +8,39 @@ use bytes::Bytes;
 
 use crate::authority::Authority;
 use crate::entry::{SignedEntry, VerifiedEntry};
-use crate::id::{BlockId, Content, EntryId};
+use crate::id::{BlockId, Content, EntryId, NodeId};
 use crate::log::{AdmittedEntry, EntryNo, Log, Offered, Refused, SlotNo, Source};
 use crate::view::{SlotChange, View};
+
+/// Where an entry came from.
+///
+/// ```
+/// use basefs::node::Origin;
+/// use basefs::id::NodeId;
+///
+/// let origin = Origin::Peer(NodeId::from_bytes([7; 32]));
+/// assert!(origin != Origin::Local && Origin::default() == Origin::Unknown);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// It was written here, in this run of the process.
+    Local,
+    /// This peer passed it on; somebody else may have written it.
+    Peer(NodeId),
+    /// It is not known: the peer is gone, or the entry was here before this run of the process.
+    #[default]
+    Unknown,
+}
 
 /// What must be stored, and what watchers want to know, after something was taken in.
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
     /// Entries admitted, in order.
     pub admitted: Vec<AdmittedEntry>,
+    /// Where each of them came from, as far as it is told; those at the end may be missing. Of an
+    /// entry that had waited for others, it is where the last of those came from.
+    pub origins: Vec<Origin>,
     /// Entries whose authorisation differs from what an entry has by default, which is to have
     /// it; and entries that got it back.
     pub authorised: Vec<(EntryNo, bool)>,

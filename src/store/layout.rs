@@ -19,6 +19,13 @@ pub const FORMAT: u64 = 1;
 
 const FORMAT_KEY: &[u8] = b"format";
 const HIERARCHY_KEY: &[u8] = b"hierarchy";
+/// The random id of the data directory, by which cursors of watches know it.
+const REPLICA_KEY: &[u8] = b"replica";
+/// How many contents became complete, ever.
+const COMPLETED_KEY: &[u8] = b"completed";
+
+/// Length of the id of a data directory.
+pub const REPLICA_ID: usize = 8;
 
 /// What stands before the ids of remembered versions.
 const VERSION_PREFIX: &[u8] = b"version ";
@@ -105,6 +112,71 @@ pub fn record(batch: &mut Batch, effects: &Effects) {
     for content in &effects.completed {
         batch.put(Table::Contents, content_key(content), Bytes::new());
     }
+}
+
+/// Numbers contents in the order in which they became complete, the first of these with `from`;
+/// gives the number of the next. Comes after [`record`], which does not number them.
+pub fn number_completed(batch: &mut Batch, completed: &[Content], from: u32) -> u32 {
+    if completed.is_empty() {
+        return from;
+    }
+    let mut next = from;
+    for content in completed {
+        batch.put(Table::Contents, content_key(content), next.to_be_bytes().to_vec());
+        next = next.saturating_add(1);
+    }
+    batch.put(Table::Meta, COMPLETED_KEY, next.to_be_bytes().to_vec());
+    next
+}
+
+/// The number that the next complete content gets.
+///
+/// # Errors
+///
+/// The store cannot be read.
+pub fn completed(store: &dyn Store) -> Result<u32, StoreError> {
+    match store.get(Table::Meta, COMPLETED_KEY)? {
+        None => Ok(0),
+        Some(value) => {
+            u32_from(&value).ok_or_else(|| corrupt("an unreadable count of complete contents"))
+        }
+    }
+}
+
+/// The contents with a number from this one on.
+///
+/// # Errors
+///
+/// The store cannot be read.
+pub fn completed_since(store: &dyn Store, from: u32) -> Result<Vec<Content>, StoreError> {
+    let mut found = Vec::new();
+    each(store, Table::Contents, |key, value| {
+        // Those without a number were complete before contents had any.
+        if u32_from(value).is_some_and(|number| number >= from) {
+            found.push(content_from(key).ok_or_else(|| corrupt("an unreadable content"))?);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The random id of the data directory, if it has one.
+///
+/// # Errors
+///
+/// The store cannot be read.
+pub fn replica_id(store: &dyn Store) -> Result<Option<[u8; REPLICA_ID]>, StoreError> {
+    let id = store.get(Table::Meta, REPLICA_KEY)?;
+    id.map(|id| {
+        <[u8; REPLICA_ID]>::try_from(&id[..])
+            .map_err(|_| corrupt("the id of the replica is unreadable"))
+    })
+    .transpose()
+}
+
+/// Gives a data directory its id.
+pub fn name_replica(batch: &mut Batch, id: &[u8; REPLICA_ID]) {
+    batch.put(Table::Meta, REPLICA_KEY, id.to_vec());
 }
 
 /// The bytes of an entry by its number.

@@ -147,6 +147,12 @@ impl View {
             .filter(|content| !self.is_complete(log, *content))
     }
 
+    /// The entries with a content, the latest first. Not all need be authorised.
+    pub fn users_of(&self, content: ContentNo) -> impl Iterator<Item = EntryNo> + '_ {
+        let last = self.last_user.get(content.index()).copied().flatten();
+        core::iter::successors(last, |no| self.user_before[no.index()])
+    }
+
     /// Takes in one admitted entry and the flags it changed; gives the slots that changed. Until
     /// [`settle`](Self::settle), winners are out of date where more than that is needed: a slot that
     /// many entries of one batch touch is decided once.
@@ -198,10 +204,8 @@ impl View {
             return Vec::new();
         }
         let mut users: BTreeMap<SlotNo, Vec<EntryNo>> = BTreeMap::new();
-        let mut at = self.last_user[content.index()];
-        while let Some(no) = at {
-            at = self.user_before[no.index()];
-            if let Some(slot) = log.slot_of(no).filter(|_| authority.is_authorised(no)) {
+        for no in self.users_of(content).filter(|no| authority.is_authorised(*no)) {
+            if let Some(slot) = log.slot_of(no) {
                 users.entry(slot).or_default().push(no);
             }
         }

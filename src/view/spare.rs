@@ -57,9 +57,7 @@ impl View {
         log: &'a Log,
         content: ContentNo,
     ) -> impl Iterator<Item = (SlotNo, EntryNo)> + 'a {
-        let last = self.last_user.get(content.index()).copied().flatten();
-        core::iter::successors(last, |no| self.user_before[no.index()])
-            .filter_map(|no| Some((log.slot_of(no)?, no)))
+        self.users_of(content).filter_map(|no| Some((log.slot_of(no)?, no)))
     }
 
     /// The entries that the view depends on, by number; the others may be dropped. Linear in the

@@ -18,6 +18,8 @@ mod fs;
 mod fuzz_bodies;
 #[cfg(feature = "std")]
 mod gossip;
+#[cfg(all(feature = "handler", unix))]
+mod handler;
 #[cfg(feature = "quic")]
 mod net;
 mod node;
