@@ -84,6 +84,16 @@ pub(crate) struct Name {
     pub(crate) name: Place,
 }
 
+/// What to inspect.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The hierarchy
+    pub(crate) name: Place,
+    /// The port on 127.0.0.1; any free one unless given
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -115,6 +125,9 @@ pub(crate) enum Verb {
     /// Check everything, and say what is wrong and what to do
     #[command(after_help = "Example:\n  basefs doctor team")]
     Doctor(Name),
+    /// Show the hierarchy in a browser on this machine, as it lives; nothing can be changed there
+    #[command(after_help = "Example:\n  basefs inspect team --port 8080")]
+    Inspect(Inspect),
     /// Make a key file for an author, and print the public key
     #[command(after_help = "Example:\n  basefs genkey ana.key")]
     Genkey(Genkey),

@@ -7,6 +7,7 @@ use clap::CommandFactory;
 
 use crate::args::{Cli, From, Put, Verb};
 use crate::failure::Failure;
+use crate::inspect;
 use crate::local;
 use crate::node;
 use crate::place::Place;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Man(man) => local::man(man.dir.as_deref()),
         Verb::Run(run) => node::run(&run, style),
         Verb::Systemd(run) => node::unit(&run),
+        Verb::Inspect(wanted) => inspect::run(&wanted),
         Verb::Put(put) => write(&put, style),
         other => ask(other, style),
     }
