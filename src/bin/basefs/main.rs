@@ -18,6 +18,7 @@ mod request;
 mod session;
 mod socket;
 mod tell;
+mod transfer;
 mod verbs;
 
 use std::io::Write;

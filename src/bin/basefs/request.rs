@@ -151,6 +151,8 @@ pub(crate) enum Kind {
     File,
     Dir,
     Symlink,
+    /// A second name of a directory.
+    Alias,
 }
 
 /// Something that a directory shows.

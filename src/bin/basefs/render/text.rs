@@ -98,6 +98,7 @@ fn kind(item: &Item) -> &'static str {
     match item.kind {
         Kind::Dir => "dir",
         Kind::Symlink => "link",
+        Kind::Alias => "alias",
         Kind::File if item.executable => "program",
         Kind::File => "file",
     }
@@ -106,7 +107,7 @@ fn kind(item: &Item) -> &'static str {
 fn paint(item: &Item) -> Option<Paint> {
     match item.kind {
         Kind::Dir => Some(Paint::Dir),
-        Kind::Symlink => Some(Paint::Link),
+        Kind::Symlink | Kind::Alias => Some(Paint::Link),
         Kind::File if item.executable => Some(Paint::Program),
         Kind::File => None,
     }
@@ -115,7 +116,7 @@ fn paint(item: &Item) -> Option<Paint> {
 /// What stands after a name.
 fn suffix(item: &Item) -> String {
     let mut text = String::new();
-    if let (Kind::Symlink, Some(target)) = (item.kind, &item.target) {
+    if let Some(target) = &item.target {
         text = format!(" -> {target}");
     }
     if !item.here {

@@ -1,0 +1,7 @@
+//! The command `basefs`, as people and scripts run it.
+
+mod both_ways;
+mod files;
+mod node;
+mod transfer;
+mod world;
