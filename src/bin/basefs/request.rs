@@ -83,7 +83,7 @@ pub(crate) enum Rights {
 }
 
 /// What a revoke keeps of what the key wrote.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Keep {
     Seen,
@@ -168,6 +168,14 @@ pub(crate) struct Item {
     pub(crate) version: Option<String>,
     /// Whether all content is on this replica.
     pub(crate) here: bool,
+}
+
+impl Item {
+    /// A directory, of which no more is known.
+    pub(crate) fn dir(path: &str) -> Self {
+        let (kind, path) = (Kind::Dir, path.to_owned());
+        Self { path, kind, size: 0, executable: false, target: None, version: None, here: true }
+    }
 }
 
 /// A version of a path.

@@ -202,6 +202,9 @@ fn when(millis: u64) -> String {
 }
 
 fn conflict_list(conflicts: &[ConflictItem], style: Style) -> String {
+    if conflicts.is_empty() {
+        return "nobody disagrees\n".into();
+    }
     let mut text = String::new();
     for conflict in conflicts {
         let _ = writeln!(text, "{}", style.paint(&plain(&conflict.path), Paint::Strong));

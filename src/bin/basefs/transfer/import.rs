@@ -39,7 +39,13 @@ struct Load {
 pub(crate) fn import(import: &Import, style: Style) -> Result<(), Failure> {
     let session = Session::open(&import.name)?;
     let (top, known) = match list(&session, &import.path, None) {
-        Ok((top, items)) => (top, items),
+        Ok((top, mut items)) => {
+            // A directory is not among what it shows.
+            if items.iter().all(|item| item.path != top) {
+                items.push(Item::dir(&top));
+            }
+            (top, items)
+        }
         // Nothing is there yet; if it is something else, writing says so.
         Err(failure) if failure.cause == Cause::Failed => (import.path.clone(), Vec::new()),
         Err(failure) => return Err(failure),

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::{Cause, Failure};
 use crate::render::{Style, plain};
-use crate::request::{Item, Request, Response};
+use crate::request::{Item, Kind, Request, Response};
 use crate::session::Session;
 use crate::tell::output;
 
@@ -123,8 +123,6 @@ fn read(session: &Session, path: &str, at: Option<&str>) -> Result<Vec<u8>, Fail
 /// The text of a symbolic link that means the same on a disk as in the hierarchy: that of an alias,
 /// which is a path from the root, leads from where it is.
 fn link_text(item: &Item) -> Option<String> {
-    use crate::request::Kind;
-
     let target = item.target.clone()?;
     if item.kind != Kind::Alias {
         return Some(target);
@@ -143,21 +141,12 @@ fn link_text(item: &Item) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Kind;
 
     #[test]
     fn aliases_lead_from_where_they_are() {
         let text = |path: &str, target: &str| {
-            let item = Item {
-                path: path.into(),
-                kind: Kind::Alias,
-                size: 0,
-                executable: false,
-                target: Some(target.into()),
-                version: None,
-                here: true,
-            };
-            link_text(&item).expect("a target")
+            let target = Some(target.to_owned());
+            link_text(&Item { kind: Kind::Alias, target, ..Item::dir(path) }).expect("a target")
         };
         assert_eq!(text("/conf", "/etc"), "etc");
         assert_eq!(text("/a/b/conf", "/a/etc"), "../etc");
