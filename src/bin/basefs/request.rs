@@ -292,6 +292,11 @@ pub(crate) struct RunningItem {
     pub(crate) wanted: usize,
     pub(crate) members: usize,
     pub(crate) peers: Vec<PeerItem>,
+    /// Bytes that were written to the store since the node runs, and how often.
+    pub(crate) stored_bytes: u64,
+    pub(crate) commits: u64,
+    /// KiB of memory, where the system tells.
+    pub(crate) memory: Option<u64>,
 }
 
 /// How a peer is.

@@ -46,8 +46,10 @@ fn names_are_looked_up_and_paths_are_taken_as_they_are() {
     assert_eq!(world.ok(&["ls", "./here"]), "");
     let unknown = world.fails(&["ls", "nowhere"], 1);
     assert!(unknown.contains("basefs new nowhere"), "{unknown}");
-    assert_eq!(world.run(&["ls", "a b"]).code, 2, "that is no name");
-    assert_eq!(world.run(&["frobnicate"]).code, 2);
+    world.fails(&["ls", "a b"], 2);
+    let unknown = world.fails(&["frobnicate"], 2);
+    assert!(unknown.contains("unrecognized subcommand"), "{unknown}");
+    world.fails(&["put", "team", "/x", "--new", "--over", "1234"], 2);
     assert_eq!(world.run(&["--help"]).code, 0);
 }
 
@@ -89,6 +91,46 @@ fn a_store_that_somebody_else_has_open_is_waited_for_and_then_said_to_be_so() {
     assert!(said.contains("open in another process") && said.contains("basefs run"), "{said}");
     drop(held);
     world.ok(&["ls", "team"]);
+}
+
+/// A replica that cannot be used says what is wrong with it and what to do.
+#[test]
+fn damage_is_found_and_named() {
+    let world = World::with_team();
+    world.put("/motd", &"hello".repeat(200_000));
+    let sound = world.ok(&["doctor", "team"]);
+    assert!(sound.contains("2 entries, 1 file of 1000000 bytes") && sound.contains("nothing is dam"));
+    std::fs::remove_dir_all(world.home("team").join("packs")).unwrap();
+    std::fs::create_dir(world.home("team").join("packs")).unwrap();
+    let said = world.run(&["doctor", "team"]);
+    assert!(said.code == 1 || said.code == 5, "{said:?}");
+    assert!(said.err.starts_with("basefs: "), "{said:?}");
+
+    std::fs::write(world.home("team").join("store.redb"), "nothing of the kind").unwrap();
+    let said = world.fails(&["doctor", "team"], 1);
+    assert!(said.contains("not a basefs store"), "{said}");
+    std::fs::remove_file(world.home("team").join("author.key")).unwrap();
+    world.fails(&["doctor", "team"], 1);
+}
+
+#[test]
+fn old_versions_of_a_file_are_its_own() {
+    let world = World::with_team();
+    world.put("/motd", "old");
+    let then = world.ok(&["at", "team"]);
+    let versions = world.ok(&["versions", "team", "/motd"]);
+    let old = versions.split(' ').next().unwrap();
+    world.put("/motd", "new");
+    world.put("/other", "x");
+    world.ok(&["mv", "team", "/motd", "/moved"]);
+    assert_eq!(world.ok(&["cat", "team", "/moved", "--at", old]), "old");
+    assert_eq!(world.ok(&["cat", "team", "/motd", "--at", then.trim()]), "old");
+    let foreign = world.fails(&["cat", "team", "/other", "--at", old], 1);
+    assert!(foreign.contains("basefs versions"), "{foreign}");
+    let full = world.ok(&["at", "team", "--full"]);
+    assert_eq!(world.ok(&["cat", "team", "/moved", "--at", full.trim()]), "new");
+    let log = world.ok(&["log", "team", "/moved"]);
+    assert!(log.lines().count() == 3 && log.contains("/motd"), "{log}");
 }
 
 /// A reader who has enough is no failure, and no reason to complain.

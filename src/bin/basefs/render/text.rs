@@ -156,6 +156,21 @@ fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
+/// A length for people.
+fn bytes(length: u64) -> String {
+    let mut unit = 1;
+    for name in ["B", "KiB", "MiB", "GiB"] {
+        if length < unit * 1_024 {
+            return match unit {
+                1 => format!("{length} {name}"),
+                _ => format!("{}.{} {name}", length / unit, length % unit * 10 / unit),
+            };
+        }
+        unit *= 1_024;
+    }
+    format!("{} TiB", length / unit)
+}
+
 fn who(version: &VersionItem) -> String {
     match version.label.as_str() {
         "" => short(&version.author).to_owned(),
@@ -293,6 +308,11 @@ fn status_text(status: &StatusItem, style: Style) -> String {
     table.row([cell("running"), cell(format!("process {}", running.pid))]);
     table.row([cell("listening"), cell(running.addresses.join(", "))]);
     table.row([cell("members"), cell(running.members.to_string())]);
+    let (written, commits) = (bytes(running.stored_bytes), running.commits);
+    table.row([cell("written"), cell(format!("{written} in {commits} commits since it runs"))]);
+    if let Some(memory) = running.memory {
+        table.row([cell("memory"), cell(bytes(memory * 1_024))]);
+    }
     table.text() + &peer_table(&running.peers, style)
 }
 
@@ -313,6 +333,10 @@ fn peer_table(peers: &[PeerItem], style: Style) -> String {
             cell(peer.standing.as_str()),
             cell(format!("{} s", peer.since / 1_000)),
             cell(rtt),
+            cell(peer.sent.map_or_else(String::new, |sent| format!("sent {}", bytes(sent)))),
+            cell(
+                peer.received.map_or_else(String::new, |came| format!("received {}", bytes(came))),
+            ),
             state,
         ]);
     }
@@ -370,6 +394,12 @@ fn event_text(event: &EventItem, style: Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_have_units() {
+        let said = [0, 1_023, 1_024, 1_700_000, 3 << 40].map(bytes);
+        assert_eq!(said, ["0 B", "1023 B", "1.0 KiB", "1.6 MiB", "3 TiB"]);
+    }
 
     #[test]
     fn times_are_dates() {
