@@ -19,6 +19,7 @@ mod request;
 mod session;
 mod socket;
 mod tell;
+mod transfer;
 mod verbs;
 
 use std::io::Write;
@@ -32,10 +33,16 @@ use failure::{Cause, Failure};
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(error) if error.use_stderr() => {
+            let text = error.render().to_string();
+            let text = text.trim_end();
+            report(&Failure::usage(text.strip_prefix("error: ").unwrap_or(text)));
+            return ExitCode::from(Cause::Usage.code());
+        }
+        Err(help) => {
             // Help that nobody reads to its end is no failure.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { Cause::Usage.code() } else { 0 });
+            let _ = help.print();
+            return ExitCode::SUCCESS;
         }
     };
     match tell::run(cli) {

@@ -192,7 +192,7 @@ fn answer(stream: &Stream, shared: &Shared) -> io::Result<()> {
         Ok(None) => return Ok(()),
         Err(error) => {
             let failure = Failure::usage(format!("the node did not understand: {error}"));
-            return send(stream, Message::bare(Err(failure)));
+            return send(stream, &Message::bare(Err(failure)));
         }
     };
     if let Request::Watch { path, snapshot } = request.head {
@@ -201,7 +201,7 @@ fn answer(stream: &Stream, shared: &Shared) -> io::Result<()> {
     let answered = verbs::execute(&shared.fs, Some(&shared.node), request);
     send(
         stream,
-        match answered {
+        &match answered {
             Ok(Message { head, body }) => Message { head: Ok(head), body },
             Err(failure) => Message::bare(Err(failure)),
         },
@@ -209,8 +209,8 @@ fn answer(stream: &Stream, shared: &Shared) -> io::Result<()> {
 }
 
 /// Sends an answer; of one that is too long, that it is.
-fn send(stream: &Stream, answer: Message<Answer>) -> io::Result<()> {
-    match frames::write(&mut &*stream, &answer, frames::MAX_ANSWER) {
+fn send(stream: &Stream, answer: &Message<Answer>) -> io::Result<()> {
+    match frames::write(&mut &*stream, answer, frames::MAX_ANSWER) {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             let failure = Failure::failed(error.to_string());
             frames::write(&mut &*stream, &Message::bare(Answer::Err(failure)), frames::MAX_ANSWER)
@@ -227,12 +227,12 @@ fn watch(stream: &Stream, shared: &Shared, path: &str, snapshot: bool) -> io::Re
         is_gone || shared.is_ending.load(Ordering::Acquire)
     };
     let each = |event| {
-        let sent = send(stream, Message::bare(Ok(event)));
+        let sent = send(stream, &Message::bare(Ok(event)));
         sent.map_err(|error| Failure::output(&error))
     };
     match verbs::follow(&shared.fs, path, snapshot, is_over, each) {
-        Ok(()) => send(stream, Message::bare(Err(Failure::unavailable("the node has ended")))),
-        Err(failure) => send(stream, Message::bare(Err(failure))),
+        Ok(()) => send(stream, &Message::bare(Err(Failure::unavailable("the node has ended")))),
+        Err(failure) => send(stream, &Message::bare(Err(failure))),
     }
 }
 

@@ -63,7 +63,7 @@ impl Place {
     /// The directory of a replica that exists.
     pub(crate) fn existing(&self) -> Result<PathBuf, Failure> {
         let dir = self.dir()?;
-        if holds_replica(&dir) {
+        if holds_replica(&dir)? {
             return Ok(dir);
         }
         Err(Failure::failed(format!(
@@ -76,7 +76,7 @@ impl Place {
     /// The directory for a replica that is to be made, which only its owner can enter.
     pub(crate) fn make(&self) -> Result<PathBuf, Failure> {
         let dir = self.dir()?;
-        if holds_replica(&dir) {
+        if holds_replica(&dir)? {
             return Err(Failure::failed(format!(
                 "{self} exists already ({})\n  choose another name",
                 dir.display()
@@ -87,9 +87,9 @@ impl Place {
     }
 }
 
-/// Whether a replica was made in a directory.
-pub(crate) fn holds_replica(dir: &Path) -> bool {
-    dir.join(HOLDS_REPLICA).exists()
+/// Whether a replica was made in a directory; that of another user cannot be looked into.
+fn holds_replica(dir: &Path) -> Result<bool, Failure> {
+    dir.join(HOLDS_REPLICA).try_exists().map_err(|error| Failure::io(dir.display(), &error))
 }
 
 /// Makes a directory that only its owner can enter; one that is there is left as it is.

@@ -83,7 +83,7 @@ pub(crate) enum Rights {
 }
 
 /// What a revoke keeps of what the key wrote.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Keep {
     Seen,
@@ -151,6 +151,8 @@ pub(crate) enum Kind {
     File,
     Dir,
     Symlink,
+    /// A second name of a directory.
+    Alias,
 }
 
 /// Something that a directory shows.
@@ -166,6 +168,14 @@ pub(crate) struct Item {
     pub(crate) version: Option<String>,
     /// Whether all content is on this replica.
     pub(crate) here: bool,
+}
+
+impl Item {
+    /// A directory, of which no more is known.
+    pub(crate) fn dir(path: &str) -> Self {
+        let (kind, path) = (Kind::Dir, path.to_owned());
+        Self { path, kind, size: 0, executable: false, target: None, version: None, here: true }
+    }
 }
 
 /// A version of a path.
@@ -282,6 +292,11 @@ pub(crate) struct RunningItem {
     pub(crate) wanted: usize,
     pub(crate) members: usize,
     pub(crate) peers: Vec<PeerItem>,
+    /// Bytes that were written to the store since the node runs, and how often.
+    pub(crate) stored_bytes: u64,
+    pub(crate) commits: u64,
+    /// KiB of memory, where the system tells.
+    pub(crate) memory: Option<u64>,
 }
 
 /// How a peer is.

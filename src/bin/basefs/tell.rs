@@ -14,6 +14,7 @@ use crate::place::Place;
 use crate::render::{self, Listing, Style};
 use crate::request::{Expected, Keep, Message, Request, Response};
 use crate::session::Session;
+use crate::transfer;
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
@@ -32,6 +33,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Run(run) => node::run(&run, style),
         Verb::Systemd(run) => node::unit(&run),
         Verb::Inspect(wanted) => inspect::run(&wanted),
+        Verb::Import(import) => transfer::import(&import, style),
+        Verb::Export(export) => transfer::export(&export, style),
         Verb::Put(put) => write(&put, style),
         other => ask(other, style),
     }

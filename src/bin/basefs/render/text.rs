@@ -98,6 +98,7 @@ fn kind(item: &Item) -> &'static str {
     match item.kind {
         Kind::Dir => "dir",
         Kind::Symlink => "link",
+        Kind::Alias => "alias",
         Kind::File if item.executable => "program",
         Kind::File => "file",
     }
@@ -106,7 +107,7 @@ fn kind(item: &Item) -> &'static str {
 fn paint(item: &Item) -> Option<Paint> {
     match item.kind {
         Kind::Dir => Some(Paint::Dir),
-        Kind::Symlink => Some(Paint::Link),
+        Kind::Symlink | Kind::Alias => Some(Paint::Link),
         Kind::File if item.executable => Some(Paint::Program),
         Kind::File => None,
     }
@@ -115,7 +116,7 @@ fn paint(item: &Item) -> Option<Paint> {
 /// What stands after a name.
 fn suffix(item: &Item) -> String {
     let mut text = String::new();
-    if let (Kind::Symlink, Some(target)) = (item.kind, &item.target) {
+    if let Some(target) = &item.target {
         text = format!(" -> {target}");
     }
     if !item.here {
@@ -153,6 +154,21 @@ fn tree(top: &str, items: &[Item], style: Style) -> String {
 
 fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// A length for people.
+fn bytes(length: u64) -> String {
+    let mut unit = 1;
+    for name in ["B", "KiB", "MiB", "GiB"] {
+        if length < unit * 1_024 {
+            return match unit {
+                1 => format!("{length} {name}"),
+                _ => format!("{}.{} {name}", length / unit, length % unit * 10 / unit),
+            };
+        }
+        unit *= 1_024;
+    }
+    format!("{} TiB", length / unit)
 }
 
 fn who(version: &VersionItem) -> String {
@@ -201,6 +217,9 @@ fn when(millis: u64) -> String {
 }
 
 fn conflict_list(conflicts: &[ConflictItem], style: Style) -> String {
+    if conflicts.is_empty() {
+        return "nobody disagrees\n".into();
+    }
     let mut text = String::new();
     for conflict in conflicts {
         let _ = writeln!(text, "{}", style.paint(&plain(&conflict.path), Paint::Strong));
@@ -289,6 +308,11 @@ fn status_text(status: &StatusItem, style: Style) -> String {
     table.row([cell("running"), cell(format!("process {}", running.pid))]);
     table.row([cell("listening"), cell(running.addresses.join(", "))]);
     table.row([cell("members"), cell(running.members.to_string())]);
+    let (written, commits) = (bytes(running.stored_bytes), running.commits);
+    table.row([cell("written"), cell(format!("{written} in {commits} commits since it runs"))]);
+    if let Some(memory) = running.memory {
+        table.row([cell("memory"), cell(bytes(memory * 1_024))]);
+    }
     table.text() + &peer_table(&running.peers, style)
 }
 
@@ -309,6 +333,10 @@ fn peer_table(peers: &[PeerItem], style: Style) -> String {
             cell(peer.standing.as_str()),
             cell(format!("{} s", peer.since / 1_000)),
             cell(rtt),
+            cell(peer.sent.map_or_else(String::new, |sent| format!("sent {}", bytes(sent)))),
+            cell(
+                peer.received.map_or_else(String::new, |came| format!("received {}", bytes(came))),
+            ),
             state,
         ]);
     }
@@ -366,6 +394,12 @@ fn event_text(event: &EventItem, style: Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_have_units() {
+        let said = [0, 1_023, 1_024, 1_700_000, 3 << 40].map(bytes);
+        assert_eq!(said, ["0 B", "1023 B", "1.0 KiB", "1.6 MiB", "3 TiB"]);
+    }
 
     #[test]
     fn times_are_dates() {

@@ -30,12 +30,12 @@ pub(super) fn status(fs: &Fs, node: Option<&Serving>) -> Result<Response, Failur
         entries: fs.entries(),
         conflicts: fs.conflicts("/")?.len(),
         pending: fs.pending("/")?.len(),
-        running: node.map(running),
+        running: node.map(|node| running(fs, node)),
     })))
 }
 
-fn running(node: &Serving) -> RunningItem {
-    let status = node.status();
+fn running(fs: &Fs, node: &Serving) -> RunningItem {
+    let (status, store) = (node.status(), fs.store_stats());
     RunningItem {
         pid: std::process::id(),
         addresses: texts(&node.address().addresses),
@@ -44,7 +44,17 @@ fn running(node: &Serving) -> RunningItem {
         wanted: status.wanted,
         members: status.members.len(),
         peers: status.peers.iter().map(peer).collect(),
+        stored_bytes: store.bytes_written,
+        commits: store.commits,
+        memory: memory(),
     }
+}
+
+/// KiB of memory that this process has, where the system tells.
+fn memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 fn texts(things: &[impl ToString]) -> Vec<String> {

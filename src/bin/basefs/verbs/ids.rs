@@ -12,12 +12,11 @@ use crate::failure::Failure;
 /// Fewest digits that are taken for an id: with fewer it would be a guess.
 const MIN_DIGITS: usize = 4;
 
-/// The version of a path with these first digits.
+/// The version of a path, or of what it was before it was renamed, with these first digits.
 pub(super) fn version_of(fs: &Fs, path: &str, text: &str) -> Result<EntryId, Failure> {
-    if let Ok(id) = text.parse() {
-        return Ok(id);
-    }
-    let ids: BTreeSet<EntryId> = fs.versions(path)?.iter().map(|version| version.id).collect();
+    let before = fs.history(path).unwrap_or_default();
+    let versions = fs.versions(path)?;
+    let ids: BTreeSet<EntryId> = versions.iter().chain(&before).map(|version| version.id).collect();
     let advice = format!("see which there are with `basefs versions NAME {path}`");
     one_of(&ids, text, &format!("version of {path}"), &advice)
 }

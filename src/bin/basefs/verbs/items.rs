@@ -18,8 +18,8 @@ pub(super) fn item(path: &str, metadata: &Metadata) -> Item {
     let (kind, target) = match metadata.file_type() {
         FileType::File => (Kind::File, None),
         FileType::Dir => (Kind::Dir, None),
-        FileType::Symlink { target } => (Kind::Symlink, Some(target.to_string())),
-        FileType::Alias { target } => (Kind::Symlink, target.as_ref().map(ToString::to_string)),
+        FileType::Symlink { target } => (Kind::Symlink, Some(target.clone())),
+        FileType::Alias { target } => (Kind::Alias, target.clone()),
         _ => (Kind::Symlink, None),
     };
     Item {
