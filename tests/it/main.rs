@@ -8,6 +8,8 @@
 #[cfg(feature = "redb")]
 mod bad_input;
 mod block;
+#[cfg(feature = "cli")]
+mod cli;
 #[cfg(feature = "std")]
 mod cost;
 #[cfg(all(unix, feature = "redb", feature = "quic"))]

@@ -341,6 +341,19 @@ fn function_length(lines: &[Line]) -> usize {
     lines.len()
 }
 
+/// The command takes no sources of the library by their path: it has the public API alone.
+fn check_command(file: &File) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for line in lines(&file.text) {
+        let code: String = line.code.split_whitespace().collect();
+        for word in ["#[path=", "include!("].iter().filter(|word| code.contains(**word)) {
+            let why = "the command uses only what the library lets everybody use";
+            findings.push(file.finding(line.number, format!("`{word}`"), why));
+        }
+    }
+    findings
+}
+
 /// Nothing says that it is not done yet.
 fn check_undone(file: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -441,6 +454,13 @@ fn the_core_is_pure() {
     let files = files("src", ".rs");
     let gated = gated_modules(&files);
     report(&files.iter().flat_map(|file| check_purity(file, &gated)).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_command_uses_the_public_api() {
+    let files = files("src/bin", ".rs");
+    assert!(!files.is_empty(), "the command was found");
+    report(&files.iter().flat_map(check_command).collect::<Vec<_>>());
 }
 
 #[test]
@@ -547,6 +567,14 @@ mod finds {
         )]);
         assert_eq!(gated, BTreeSet::from([vec!["log".to_owned()]]));
         assert_eq!(check_purity(&file, &gated), [], "what a feature adds may have effects");
+    }
+
+    #[test]
+    fn sources_of_the_library_in_the_command() {
+        let text = "#[path = \"../../fs/plan.rs\"]\nmod plan;\n// #[path = no code]\n\
+                    include!(\"../../id.rs\");\nuse basefs::Fs;\n";
+        let findings = check_command(&File::new("src/bin/basefs/main.rs", text));
+        assert_eq!(whats(&findings), [(1, "`#[path=`"), (4, "`include!(`")]);
     }
 
     #[test]

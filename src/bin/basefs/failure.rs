@@ -1,0 +1,221 @@
+//! Why a verb failed: an exit code for scripts and a message for people.
+
+use std::io;
+
+use basefs::fs::{
+    DiffError, OpenError, ReadError, RevertError, RevokeError, SnapshotError, WriteError,
+};
+use basefs::store::StoreError;
+use serde::{Deserialize, Serialize};
+
+/// What kind of failure it is; each has an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Cause {
+    /// Nothing is there, or it was refused.
+    Failed,
+    /// The command line makes no sense.
+    Usage,
+    /// The key of this replica may not do that, or the system does not let this user.
+    Denied,
+    /// Somebody was faster, or the two ends do not understand each other.
+    Conflict,
+    /// The store is open elsewhere, or there is no node where one is needed.
+    Unavailable,
+    /// Whoever reads the output has gone; that is no failure.
+    Closed,
+}
+
+impl Cause {
+    /// The exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Cause::Closed => 0,
+            Cause::Failed => 1,
+            Cause::Usage => 2,
+            Cause::Denied => 3,
+            Cause::Conflict => 4,
+            Cause::Unavailable => 5,
+        }
+    }
+}
+
+/// Why a verb failed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) cause: Cause,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(cause: Cause, message: impl Into<String>) -> Self {
+        Self { cause, message: message.into() }
+    }
+
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self::new(Cause::Failed, message)
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Cause::Usage, message)
+    }
+
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(Cause::Unavailable, message)
+    }
+
+    /// A failure of the system at a place.
+    pub(crate) fn io(place: impl std::fmt::Display, error: &io::Error) -> Self {
+        let cause = match error.kind() {
+            io::ErrorKind::PermissionDenied => Cause::Denied,
+            _ => Cause::Failed,
+        };
+        Self::new(cause, format!("{place}: {error}"))
+    }
+
+    /// A failure to print.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Cause::Closed, ""),
+            _ => Self::io("standard output", error),
+        }
+    }
+
+    /// The message with advice after it.
+    fn advise(cause: Cause, error: &dyn std::fmt::Display, advice: &str) -> Self {
+        Self::new(cause, format!("{error}\n  {advice}"))
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Locked { .. } => Self::advise(
+                Cause::Unavailable,
+                &error,
+                "if that is a node, start it with `basefs run` so that it answers others; else wait \
+                 for it to end",
+            ),
+            StoreError::Full => {
+                Self::advise(Cause::Failed, &error, "make room on the disk and try again")
+            }
+            StoreError::Corrupt { .. } => Self::advise(
+                Cause::Failed,
+                &error,
+                "`basefs export` what can be read, then join again with a ticket of another node",
+            ),
+            StoreError::NewerFormat { .. } => {
+                Self::advise(Cause::Conflict, &error, "install a newer basefs")
+            }
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error.into(),
+            OpenError::Io { ref path, error: ref why } => Self::io(path.display(), why),
+            OpenError::OtherHierarchy => {
+                Self::advise(Cause::Conflict, &error, "join it under another name")
+            }
+            error => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Store(error) => error.into(),
+            ReadError::Path(_) => Self::new(Cause::Usage, error.to_string()),
+            ReadError::IsADirectory { .. } => {
+                Self::advise(Cause::Failed, &error, "list it with `basefs ls`")
+            }
+            ReadError::NotHere { .. } => Self::advise(
+                Cause::Unavailable,
+                &error,
+                "run the node (`basefs run`) until its peers have sent it",
+            ),
+            error => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Store(error) => error.into(),
+            WriteError::Path(_) => Self::new(Cause::Usage, error.to_string()),
+            WriteError::Denied { ref path, key } => Self::advise(
+                Cause::Denied,
+                &error,
+                &format!(
+                    "ask somebody who may (`basefs keys`) to run: basefs grant NAME {path} {key}"
+                ),
+            ),
+            WriteError::Outranked { .. } => Self::new(Cause::Denied, error.to_string()),
+            WriteError::NotSynced => Self::advise(
+                Cause::Unavailable,
+                &error,
+                "run the node until it has met a peer: basefs run NAME",
+            ),
+            WriteError::NotEmpty { .. } => {
+                Self::advise(Cause::Failed, &error, "remove all of it with `basefs rm -r`")
+            }
+            WriteError::CrossesGrant { .. } => Self::advise(
+                Cause::Denied,
+                &error,
+                "move it all the same with `basefs mv --across`",
+            ),
+            WriteError::Changed { .. } => {
+                Self::advise(Cause::Conflict, &error, "read it again, then write on that version")
+            }
+            error => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<RevertError> for Failure {
+    fn from(error: RevertError) -> Self {
+        match error {
+            RevertError::Write(error) => error.into(),
+            RevertError::NotHere { .. } => Self::new(Cause::Unavailable, error.to_string()),
+            RevertError::NoSuchVersion { .. } => {
+                Self::advise(Cause::Failed, &error, "see which there are with `basefs versions`")
+            }
+            error => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<RevokeError> for Failure {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::Write(error) => error.into(),
+            RevokeError::NotOutranked { .. } => Self::new(Cause::Denied, error.to_string()),
+            RevokeError::Changed { .. } => Self::new(Cause::Conflict, error.to_string()),
+            error => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Store(error) => error.into(),
+            SnapshotError::Missing(_) => Self::new(Cause::Unavailable, error.to_string()),
+            error => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<DiffError> for Failure {
+    fn from(error: DiffError) -> Self {
+        match error {
+            DiffError::Version(error) => error.into(),
+            error => Self::failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The command `basefs`: hierarchies of files for people and scripts.
+//!
+//! Every verb that looks at a hierarchy or changes it is a `request::Request`, which is carried out
+//! in `verbs` and whose answer is printed in `render`, whether the replica is opened here or a
+//! running node is asked over its socket.
+
+#[cfg(not(unix))]
+compile_error!("the command line needs Unix sockets; the library does not");
+
+mod args;
+mod failure;
+mod frames;
+mod inspect;
+mod local;
+mod node;
+mod place;
+mod render;
+mod request;
+mod session;
+mod socket;
+mod tell;
+mod transfer;
+mod verbs;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::Cli;
+use failure::{Cause, Failure};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            let text = error.render().to_string();
+            let text = text.trim_end();
+            report(&Failure::usage(text.strip_prefix("error: ").unwrap_or(text)));
+            return ExitCode::from(Cause::Usage.code());
+        }
+        Err(help) => {
+            // Help that nobody reads to its end is no failure.
+            let _ = help.print();
+            return ExitCode::SUCCESS;
+        }
+    };
+    match tell::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report(&failure);
+            ExitCode::from(failure.cause.code())
+        }
+    }
+}
+
+/// Says why it failed.
+fn report(failure: &Failure) {
+    if !failure.message.is_empty() {
+        // Where even that cannot be said, the exit code has to do.
+        let message: Vec<String> = failure.message.lines().map(render::plain).collect();
+        let _ = writeln!(std::io::stderr(), "basefs: {}", message.join("\n"));
+    }
+}

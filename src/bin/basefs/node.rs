@@ -1,0 +1,277 @@
+//! `basefs run`: a replica on the network, that answers the other verbs over its socket.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use basefs::Fs;
+use basefs::fs::Serving;
+use basefs::gossip::Profile as Network;
+use basefs::net::QuicConfig;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::{Profile, Run};
+use crate::failure::Failure;
+use crate::frames;
+use crate::local;
+use crate::render::Style;
+use crate::request::{Message, Request};
+use crate::session::Answer;
+use crate::socket::{self, Stream};
+use crate::tell::output;
+use crate::verbs;
+
+/// Verbs that are answered at a time, each by a thread; more are turned away.
+const MAX_CALLERS: usize = 256;
+/// How long a caller may keep a thread waiting for the next piece of its request.
+const SLOW_CALLER: Duration = Duration::from_secs(30);
+/// How long a look takes whether somebody who watches is still there.
+const GLANCE: Duration = Duration::from_millis(1);
+/// How long verbs under way may take when the node ends.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How often it is looked at whether they are done.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What the threads of a node share.
+#[derive(Debug)]
+struct Shared {
+    fs: Fs,
+    node: Serving,
+    is_ending: AtomicBool,
+    callers: AtomicUsize,
+}
+
+/// Runs a node until it is told to end.
+pub(crate) fn run(run: &Run, style: Style) -> Result<(), Failure> {
+    let dir = run.name.existing()?;
+    let tickets: Result<Vec<_>, _> = run.join.iter().map(|text| local::ticket(text)).collect();
+    let tickets = tickets?;
+    check_private(&dir)?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::io("the threads of the node", &error))?;
+    runtime.block_on(async {
+        // Before anything else: a signal that comes while it starts is not lost.
+        let ended = signals().map_err(|error| Failure::io("signals", &error))?;
+        let fs = Fs::open(&dir)?;
+        let node = fs.serve(config(run)).await.map_err(|error| {
+            Failure::unavailable(format!("{error}\n  choose another address with --listen"))
+        })?;
+        for ticket in &tickets {
+            node.join(ticket).map_err(|error| Failure::failed(error.to_string()))?;
+        }
+        let listener = socket::listen(&dir)?;
+        let (is_ending, callers) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let shared = Arc::new(Shared { fs, node, is_ending, callers });
+        let accepting = Arc::clone(&shared);
+        std::thread::spawn(move || accept(&listener, &accepting));
+        announce(&shared, style)?;
+        ended.await;
+        end(shared, &dir).await
+    })
+}
+
+/// The socket is as safe as the directory that it is in.
+fn check_private(dir: &Path) -> Result<(), Failure> {
+    let metadata = dir.metadata().map_err(|error| Failure::io(dir.display(), &error))?;
+    let mode = metadata.permissions().mode();
+    if mode & 0o022 == 0 {
+        return Ok(());
+    }
+    let dir = dir.display();
+    let mode = mode & 0o7777;
+    Err(Failure::failed(format!(
+        "{dir}: others may change what is in it (mode {mode:o})\n  if nobody did: chmod 700 {dir}"
+    )))
+}
+
+fn config(run: &Run) -> QuicConfig {
+    let mut config = QuicConfig::default();
+    config.listen = run.listen;
+    config.advertised.clone_from(&run.advertise);
+    config.profile = match run.profile {
+        Profile::Lan => Network::Lan,
+        Profile::Mesh => Network::Mesh,
+    };
+    config
+}
+
+/// Ends with the first signal that asks to end.
+fn signals() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Says that the node is there, and how others join.
+fn announce(shared: &Shared, style: Style) -> Result<(), Failure> {
+    let address = shared.node.address();
+    let addresses: Vec<String> = address.addresses.iter().map(ToString::to_string).collect();
+    let ticket = shared.node.ticket();
+    let text = if style.json {
+        let value = serde_json::json!({
+            "node": address.node.to_string(),
+            "addresses": addresses,
+            "ticket": ticket.to_string(),
+        });
+        format!("{value}\n")
+    } else {
+        format!(
+            "node {:.8} listens on {}\njoin with: {ticket}\n",
+            address.node,
+            addresses.join(", ")
+        )
+    };
+    output(text.as_bytes())
+}
+
+/// Leaves the group and takes the socket away.
+async fn end(shared: Arc<Shared>, dir: &Path) -> Result<(), Failure> {
+    shared.is_ending.store(true, Ordering::Release);
+    // Whoever waits in `accept` is woken by a caller.
+    let _ = socket::connect(dir);
+    socket::remove(dir);
+    let mut left = FAREWELL;
+    while shared.callers.load(Ordering::Acquire) > 0 && !left.is_zero() {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        left = left.saturating_sub(LOOK_AGAIN);
+    }
+    match Arc::into_inner(shared) {
+        Some(Shared { node, .. }) => {
+            node.leave().await.map_err(|error| Failure::failed(error.to_string()))
+        }
+        // A caller who does not end holds it; the process ends all the same.
+        None => Ok(()),
+    }
+}
+
+/// Gives every caller a thread.
+fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming() {
+        if shared.is_ending.load(Ordering::Acquire) {
+            return;
+        }
+        let Ok(stream) = stream else {
+            // No descriptors are left: some caller will end.
+            std::thread::sleep(LOOK_AGAIN);
+            continue;
+        };
+        if shared.callers.fetch_add(1, Ordering::AcqRel) >= MAX_CALLERS {
+            shared.callers.fetch_sub(1, Ordering::AcqRel);
+            refuse(&stream);
+            continue;
+        }
+        let here = Arc::clone(shared);
+        std::thread::spawn(move || {
+            // Whoever goes away before the answer has no use for it.
+            let _ = answer(&stream, &here);
+            here.callers.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+}
+
+fn refuse(stream: &Stream) {
+    let failure = Failure::unavailable("the node answers as many as it can\n  try again later");
+    let _ = frames::write(&mut &*stream, &Message::bare(Answer::Err(failure)), frames::MAX_ANSWER);
+}
+
+/// Answers one caller.
+fn answer(stream: &Stream, shared: &Shared) -> io::Result<()> {
+    stream.set_read_timeout(Some(SLOW_CALLER))?;
+    let request = match frames::read::<Request>(&mut &*stream, frames::MAX_REQUEST) {
+        Ok(Some(request)) => request,
+        // Somebody looked whether a node runs.
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            let failure = Failure::usage(format!("the node did not understand: {error}"));
+            return send(stream, &Message::bare(Err(failure)));
+        }
+    };
+    if let Request::Watch { path, snapshot } = request.head {
+        return watch(stream, shared, &path, snapshot);
+    }
+    let answered = verbs::execute(&shared.fs, Some(&shared.node), request);
+    send(
+        stream,
+        &match answered {
+            Ok(Message { head, body }) => Message { head: Ok(head), body },
+            Err(failure) => Message::bare(Err(failure)),
+        },
+    )
+}
+
+/// Sends an answer; of one that is too long, that it is.
+fn send(stream: &Stream, answer: &Message<Answer>) -> io::Result<()> {
+    match frames::write(&mut &*stream, answer, frames::MAX_ANSWER) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let failure = Failure::failed(error.to_string());
+            frames::write(&mut &*stream, &Message::bare(Answer::Err(failure)), frames::MAX_ANSWER)
+        }
+        sent => sent,
+    }
+}
+
+/// Tells what changes until the caller goes away or the node ends.
+fn watch(stream: &Stream, shared: &Shared, path: &str, snapshot: bool) -> io::Result<()> {
+    stream.set_read_timeout(Some(GLANCE))?;
+    let is_over = || {
+        let is_gone = matches!(io::Read::read(&mut &*stream, &mut [0]), Ok(0));
+        is_gone || shared.is_ending.load(Ordering::Acquire)
+    };
+    let each = |event| {
+        let sent = send(stream, &Message::bare(Ok(event)));
+        sent.map_err(|error| Failure::output(&error))
+    };
+    match verbs::follow(&shared.fs, path, snapshot, is_over, each) {
+        Ok(()) => send(stream, &Message::bare(Err(Failure::unavailable("the node has ended")))),
+        Err(failure) => send(stream, &Message::bare(Err(failure))),
+    }
+}
+
+/// Prints a unit for systemd.
+pub(crate) fn unit(run: &Run) -> Result<(), Failure> {
+    let dir = run.name.existing()?;
+    let dir = dir.canonicalize().map_err(|error| Failure::io(dir.display(), &error))?;
+    let program = std::env::current_exe().map_err(|error| Failure::io("this program", &error))?;
+    let mut command = format!("{} run {} --listen {}", word(&program), word(&dir), run.listen);
+    for address in &run.advertise {
+        command.push_str(&format!(" --advertise {address}"));
+    }
+    command.push_str(&format!(" --profile {}", run.profile.word()));
+    let text = format!(
+        "[Unit]
+Description=basefs node of {name}
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart={command}
+Restart=on-failure
+RestartSec=5
+UMask=0077
+NoNewPrivileges=yes
+LimitNOFILE=65536
+
+[Install]
+WantedBy=default.target
+",
+        name = run.name,
+    );
+    output(text.as_bytes())
+}
+
+/// A path as a word of a unit: in quotes, and without the meaning that some characters have there.
+fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let escaped =
+        text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    format!("\"{escaped}\"")
+}

@@ -1,0 +1,130 @@
+//! What people and programs read: the only place where answers are printed.
+
+mod table;
+mod text;
+
+use std::io::{IsTerminal, Write};
+
+use crate::args::When;
+use crate::failure::Failure;
+use crate::request::{Message, Response};
+
+pub(crate) use table::Table;
+
+/// How a listing is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listing {
+    Short,
+    Long,
+    Tree,
+}
+
+/// How answers are shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    pub(crate) json: bool,
+    pub(crate) color: bool,
+    pub(crate) listing: Listing,
+    /// Versions of the hierarchy in full.
+    pub(crate) full: bool,
+}
+
+impl Style {
+    pub(crate) fn new(json: bool, when: When) -> Self {
+        let is_wanted = || {
+            let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+            !refused && !dumb && std::io::stdout().is_terminal()
+        };
+        let color = match when {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => is_wanted(),
+        };
+        Self { json, color: color && !json, listing: Listing::Short, full: false }
+    }
+
+    /// A text in a colour.
+    pub(crate) fn paint(self, text: &str, paint: Paint) -> String {
+        if self.color { format!("\x1b[{}m{text}\x1b[0m", paint.code()) } else { text.to_owned() }
+    }
+}
+
+/// What a colour is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paint {
+    Dir,
+    Link,
+    Program,
+    Good,
+    Bad,
+    Id,
+    Faint,
+    Strong,
+}
+
+impl Paint {
+    fn code(self) -> &'static str {
+        match self {
+            Paint::Dir => "1;34",
+            Paint::Link => "36",
+            Paint::Program | Paint::Good => "32",
+            Paint::Bad => "31",
+            Paint::Id => "33",
+            Paint::Faint => "2",
+            Paint::Strong => "1",
+        }
+    }
+}
+
+/// Prints an answer.
+pub(crate) fn print(
+    to: &mut impl Write,
+    style: Style,
+    answer: &Message<Response>,
+) -> Result<(), Failure> {
+    let written = match &answer.head {
+        Response::Content { version } if style.json => {
+            let content = data_encoding::BASE64.encode(&answer.body);
+            let value = serde_json::json!({
+                "answer": "content", "version": version, "base64": content,
+            });
+            writeln!(to, "{value}")
+        }
+        Response::Content { .. } => to.write_all(&answer.body),
+        head if style.json => match serde_json::to_string(head) {
+            Ok(line) => writeln!(to, "{line}"),
+            Err(error) => Err(error.into()),
+        },
+        head => to.write_all(text::text(head, style).as_bytes()),
+    };
+    written.and_then(|()| to.flush()).map_err(|error| Failure::output(&error))
+}
+
+/// A text as it can go to a terminal: what would move the cursor or change the colour is shown
+/// by its number.
+pub(crate) fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Marks that turn the direction of writing can make one name look like another.
+        let is_mark = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || is_mark {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn names_do_not_steer_the_terminal() {
+        assert_eq!(plain("a\x1b[31mb\n"), "a\\u{1b}[31mb\\u{a}");
+        assert_eq!(plain("txt\u{202e}exe"), "txt\\u{202e}exe");
+        assert_eq!(plain("Düsseldorf 東京"), "Düsseldorf 東京");
+    }
+}

@@ -1,0 +1,171 @@
+//! From the command line to requests.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use clap::CommandFactory;
+
+use crate::args::{Cli, From, Put, Verb};
+use crate::failure::Failure;
+use crate::inspect;
+use crate::local;
+use crate::node;
+use crate::place::Place;
+use crate::render::{self, Listing, Style};
+use crate::request::{Expected, Keep, Message, Request, Response};
+use crate::session::Session;
+use crate::transfer;
+
+/// Does what the command line says.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    let style = Style::new(cli.json, cli.color);
+    match cli.verb {
+        Verb::New(new) => local::found(&new, style),
+        Verb::Join(join) => local::join(&join, style),
+        Verb::Genkey(genkey) => local::genkey(&genkey, style),
+        Verb::Completions(wanted) => {
+            let mut script = Vec::new();
+            let shell = wanted.shell;
+            clap_complete::generate(shell, &mut Cli::command(), "basefs", &mut script);
+            output(&script)
+        }
+        Verb::Man(man) => local::man(man.dir.as_deref()),
+        Verb::Run(run) => node::run(&run, style),
+        Verb::Systemd(run) => node::unit(&run),
+        Verb::Inspect(wanted) => inspect::run(&wanted),
+        Verb::Import(import) => transfer::import(&import, style),
+        Verb::Export(export) => transfer::export(&export, style),
+        Verb::Put(put) => write(&put, style),
+        other => ask(other, style),
+    }
+}
+
+/// Prints bytes.
+pub(crate) fn output(bytes: &[u8]) -> Result<(), Failure> {
+    let mut to = std::io::stdout().lock();
+    to.write_all(bytes).and_then(|()| to.flush()).map_err(|error| Failure::output(&error))
+}
+
+/// Prints an answer.
+pub(crate) fn show(answer: &Message<Response>, style: Style) -> Result<(), Failure> {
+    render::print(&mut std::io::stdout().lock(), style, answer)
+}
+
+fn write(put: &Put, style: Style) -> Result<(), Failure> {
+    let session = Session::open(&put.at.name)?;
+    let body = content(&put.file)?;
+    let expected = match &put.over {
+        Some(version) => Some(Expected::Version(version.clone())),
+        None => put.new.then_some(Expected::Absent),
+    };
+    let executable = put.executable.then_some(true);
+    let head = Request::Write { path: put.at.path.clone(), executable, expected };
+    show(&session.call(Message { head, body })?, style)
+}
+
+/// What is in a file, or comes from standard input.
+fn content(file: &Path) -> Result<Vec<u8>, Failure> {
+    let mut content = Vec::new();
+    // One byte more than can be written, so that the refusal comes from where it belongs.
+    let most = basefs::limits::MAX_FILE + 1;
+    let read = if file == Path::new("-") {
+        std::io::stdin().lock().take(most).read_to_end(&mut content)
+    } else {
+        std::fs::File::open(file).and_then(|file| file.take(most).read_to_end(&mut content))
+    };
+    read.map_err(|error| Failure::io(file.display(), &error))?;
+    Ok(content)
+}
+
+/// Sends one request and prints the answer.
+fn ask(verb: Verb, style: Style) -> Result<(), Failure> {
+    let (place, request, style) = request(verb, style)?;
+    let session = Session::open(&place)?;
+    match request {
+        Request::Watch { .. } => {
+            session.follow(request, |event| show(&Message::bare(event), style))
+        }
+        request => {
+            let answer = session.ask(request)?;
+            show(&answer, style)?;
+            verdict(&answer.head)
+        }
+    }
+}
+
+/// Whether what came is a failure in itself.
+fn verdict(answer: &Response) -> Result<(), Failure> {
+    match answer {
+        Response::Check(check) if !check.problems.is_empty() => Err(Failure::failed(
+            "damage was found\n  `basefs export` what can be read, then join again with a ticket of \
+             another node",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What a verb asks, of which hierarchy, and how the answer is shown.
+fn request(verb: Verb, style: Style) -> Result<(Place, Request, Style), Failure> {
+    use Request as R;
+
+    let plain = |place: Place, request: Request| Ok((place, request, style));
+    match verb {
+        Verb::Ls(ls) => {
+            let request = R::List { path: ls.at.path, recursive: ls.recursive, at: ls.version };
+            let listing = if ls.long { Listing::Long } else { Listing::Short };
+            Ok((ls.at.name, request, Style { listing, ..style }))
+        }
+        Verb::Tree(tree) => {
+            let request = R::List { path: tree.at.path, recursive: true, at: tree.version };
+            Ok((tree.at.name, request, Style { listing: Listing::Tree, ..style }))
+        }
+        Verb::Cat(cat) => plain(cat.at.name, R::Read { path: cat.at.path, at: cat.version }),
+        Verb::Rm(rm) => plain(rm.at.name, R::Remove { path: rm.at.path, recursive: rm.recursive }),
+        Verb::Mv(mv) => plain(mv.name, R::Rename { from: mv.from, to: mv.to, across: mv.across }),
+        Verb::Ln(ln) if ln.symbolic => {
+            plain(ln.name, R::Symlink { target: ln.target, path: ln.path })
+        }
+        Verb::Ln(ln) => plain(ln.name, R::Link { original: ln.target, path: ln.path }),
+        Verb::Mkdir(at) => plain(at.name, R::MakeDir { path: at.path }),
+        Verb::Watch(watch) => {
+            let snapshot = watch.from == From::Snapshot;
+            plain(watch.at.name, R::Watch { path: watch.at.path, snapshot })
+        }
+        Verb::At(at) => Ok((at.name, R::Version, Style { full: at.full, ..style })),
+        other => request_of_people(other, style),
+    }
+}
+
+/// The same for history, people and nodes.
+fn request_of_people(verb: Verb, style: Style) -> Result<(Place, Request, Style), Failure> {
+    use Request as R;
+
+    let (place, request) = match verb {
+        Verb::Log(log) => (log.at.name, R::Log { path: log.at.path, limit: log.limit }),
+        Verb::Versions(at) => (at.name, R::Versions { path: at.path }),
+        Verb::Diff(diff) => {
+            (diff.name, R::Diff { before: diff.before, after: diff.after, path: diff.path })
+        }
+        Verb::Revert(to) => (to.at.name, R::Revert { path: to.at.path, version: to.version }),
+        Verb::Conflicts(at) => (at.name, R::Conflicts { path: at.path }),
+        Verb::Explain(of) => (of.at.name, R::Explain { path: of.at.path, at: of.version }),
+        Verb::Resolve(to) => (to.at.name, R::Resolve { path: to.at.path, version: to.version }),
+        Verb::Keys(name) => (name.name, R::Keys),
+        Verb::Grant(grant) => {
+            let (key, rights, label) = (grant.key, grant.rights, grant.label);
+            (grant.at.name, R::Grant { path: grant.at.path, key, rights, label })
+        }
+        Verb::Revoke(revoke) => {
+            let keep = if revoke.discard { Keep::Nothing } else { Keep::Seen };
+            let (path, key) = (revoke.path, revoke.key);
+            (revoke.name, R::Revoke { path, key, keep, apply: revoke.yes })
+        }
+        Verb::Audit(audit) => (audit.name, R::Audit { key: audit.key }),
+        Verb::Ticket(name) => (name.name, R::Ticket),
+        Verb::Status(name) => (name.name, R::Status),
+        Verb::Members(name) => (name.name, R::Members),
+        Verb::Doctor(name) => (name.name, R::Check),
+        other => return Err(Failure::usage(format!("{other:?} asks nothing of a replica"))),
+    };
+    Ok((place, request, style))
+}

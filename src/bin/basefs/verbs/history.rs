@@ -1,0 +1,103 @@
+//! Versions, conflicts, and why a path shows what it shows.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use basefs::Fs;
+use basefs::fs::Version;
+use basefs::id::PublicKey;
+
+use super::{ids, items};
+use crate::failure::Failure;
+use crate::request::{ReasonItem, Response};
+
+pub(super) fn version(fs: &Fs) -> Result<Response, Failure> {
+    let version = fs.version()?;
+    Ok(Response::Version { id: version.id().to_string(), text: version.to_string() })
+}
+
+/// How what a path shows came to be; of a directory, all that was ever written at or below it.
+pub(super) fn log(fs: &Fs, path: &str, limit: usize) -> Result<Response, Failure> {
+    let is_dir = fs.read_dir(path).is_ok();
+    let mut versions = if is_dir { written_below(fs, path)? } else { fs.history(path)? };
+    versions.truncate(limit);
+    items_of(fs, &versions)
+}
+
+/// All that was written in a subtree, the latest first by the clocks of the authors.
+fn written_below(fs: &Fs, path: &str) -> Result<Vec<Version>, Failure> {
+    let keys: BTreeSet<PublicKey> = fs.keys()?.iter().map(|info| info.key).collect();
+    let top: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    let is_below = |version: &Version| {
+        version
+            .path
+            .split('/')
+            .filter(|name| !name.is_empty())
+            .take(top.len())
+            .eq(top.iter().copied())
+    };
+    let mut versions = Vec::new();
+    for key in keys {
+        versions.extend(fs.audit(&key)?.wrote.into_iter().filter(is_below));
+    }
+    versions.sort_by_key(|version| Reverse((version.time, version.id)));
+    Ok(versions)
+}
+
+pub(super) fn versions(fs: &Fs, path: &str) -> Result<Response, Failure> {
+    items_of(fs, &fs.versions(path)?)
+}
+
+fn items_of(fs: &Fs, versions: &[Version]) -> Result<Response, Failure> {
+    let labels = items::Labels::of(fs)?;
+    let versions = versions.iter().map(|version| labels.version(version)).collect();
+    Ok(Response::Versions { versions })
+}
+
+pub(super) fn diff(
+    fs: &Fs,
+    before: &str,
+    after: Option<&str>,
+    path: &str,
+) -> Result<Response, Failure> {
+    let before = ids::frontier(fs, before)?;
+    let after = match after {
+        Some(text) => ids::frontier(fs, text)?,
+        None => fs.version()?,
+    };
+    let differences = fs.diff(&before, &after, path)?;
+    Ok(Response::Differences { differences: differences.iter().map(items::difference).collect() })
+}
+
+pub(super) fn explain(fs: &Fs, path: &str, at: Option<&str>) -> Result<Response, Failure> {
+    let explanation = match at {
+        None => fs.explain(path)?,
+        Some(text) => ids::snapshot(fs, text)?.explain(path)?,
+    };
+    let reason =
+        |reason: basefs::fs::Reason| ReasonItem { rule: reason.rule.to_owned(), text: reason.text };
+    Ok(Response::Explanation {
+        path: explanation.path.clone(),
+        rule: explanation.rule().to_owned(),
+        reasons: explanation.reasons().into_iter().map(reason).collect(),
+        lines: explanation.lines(),
+    })
+}
+
+pub(super) fn revert(fs: &Fs, path: String, version: &str) -> Result<Response, Failure> {
+    let version = ids::version_of(fs, &path, version)?;
+    let version = fs.revert(&path, version)?.to_string();
+    Ok(Response::Shows { path, version })
+}
+
+pub(super) fn conflicts(fs: &Fs, path: &str) -> Result<Response, Failure> {
+    let labels = items::Labels::of(fs)?;
+    let conflicts = fs.conflicts(path)?.iter().map(|found| labels.conflict(found)).collect();
+    Ok(Response::Conflicts { conflicts })
+}
+
+pub(super) fn resolve(fs: &Fs, path: String, version: &str) -> Result<Response, Failure> {
+    let version = ids::version_of(fs, &path, version)?;
+    let version = fs.resolve(&path, version)?.to_string();
+    Ok(Response::Shows { path, version })
+}

@@ -1,0 +1,76 @@
+//! What people type for versions and keys: the first digits, or a label.
+
+use std::collections::BTreeSet;
+
+use basefs::Fs;
+use basefs::fs::Snapshot;
+use basefs::id::{EntryId, PublicKey, VersionId};
+use basefs::log::Frontier;
+
+use crate::failure::Failure;
+
+/// Fewest digits that are taken for an id: with fewer it would be a guess.
+const MIN_DIGITS: usize = 4;
+
+/// The version of a path, or of what it was before it was renamed, with these first digits.
+pub(super) fn version_of(fs: &Fs, path: &str, text: &str) -> Result<EntryId, Failure> {
+    let before = fs.history(path).unwrap_or_default();
+    let versions = fs.versions(path)?;
+    let ids: BTreeSet<EntryId> = versions.iter().chain(&before).map(|version| version.id).collect();
+    let advice = format!("see which there are with `basefs versions NAME {path}`");
+    one_of(&ids, text, &format!("version of {path}"), &advice)
+}
+
+/// The key with these first digits or this label.
+pub(super) fn key(fs: &Fs, text: &str) -> Result<PublicKey, Failure> {
+    if let Ok(key) = text.parse() {
+        return Ok(key);
+    }
+    let known = fs.keys()?;
+    let named: BTreeSet<PublicKey> =
+        known.iter().filter(|info| info.label == text).map(|info| info.key).collect();
+    let advice = "see whose there are with `basefs keys NAME`, or give all 64 digits";
+    match named.len() {
+        0 => one_of(&known.iter().map(|info| info.key).collect(), text, "key", advice),
+        1 => named.first().copied().ok_or_else(|| Failure::failed(advice)),
+        many => Err(Failure::failed(format!("{many} keys are called {text}\n  {advice}"))),
+    }
+}
+
+/// The only one whose text begins so.
+fn one_of<Id: Copy + Ord + ToString>(
+    ids: &BTreeSet<Id>,
+    text: &str,
+    what: &str,
+    advice: &str,
+) -> Result<Id, Failure> {
+    let digits = text.to_ascii_lowercase();
+    let mut fitting = ids.iter().filter(|id| id.to_string().starts_with(&digits));
+    match (fitting.next(), fitting.next()) {
+        _ if digits.len() < MIN_DIGITS => {
+            Err(Failure::usage(format!("{text}: at least {MIN_DIGITS} digits are needed")))
+        }
+        (Some(id), None) => Ok(*id),
+        (None, _) => Err(Failure::failed(format!("no {what} begins with {text}\n  {advice}"))),
+        (Some(_), Some(_)) => {
+            Err(Failure::failed(format!("more than one {what} begins with {text}\n  {advice}")))
+        }
+    }
+}
+
+/// A version of the hierarchy: its id, or in full.
+pub(super) fn frontier(fs: &Fs, text: &str) -> Result<Frontier, Failure> {
+    if let Ok(id) = text.parse::<VersionId>() {
+        return Ok(fs.find_version(&id)?);
+    }
+    text.parse().map_err(|_| {
+        Failure::usage(format!(
+            "{text} is no version of the hierarchy\n  `basefs at NAME` prints the present one"
+        ))
+    })
+}
+
+/// The hierarchy as it was.
+pub(super) fn snapshot(fs: &Fs, text: &str) -> Result<Snapshot, Failure> {
+    Ok(fs.at(&frontier(fs, text)?)?)
+}

@@ -1,0 +1,86 @@
+//! What each request does to a replica.
+
+mod files;
+mod group;
+mod history;
+mod ids;
+mod items;
+mod people;
+
+use std::time::Duration;
+
+use basefs::fs::Serving;
+use basefs::{Fs, WatchFrom};
+
+use crate::failure::Failure;
+use crate::request::{Message, Request, Response};
+
+pub(crate) use group::RUN_FIRST;
+
+/// How often a watch in which nothing happens looks whether anybody still listens.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+type Answered = Result<Message<Response>, Failure>;
+
+/// Does what is asked.
+pub(crate) fn execute(fs: &Fs, node: Option<&Serving>, request: Message<Request>) -> Answered {
+    use Request as R;
+
+    let Message { head, body } = request;
+    let answer = match head {
+        R::Read { path, at } => return files::read(fs, &path, at.as_deref()),
+        R::List { path, recursive, at } => files::list(fs, &path, recursive, at.as_deref()),
+        R::Write { path, executable, expected } => {
+            files::write(fs, &path, &body, executable, expected)
+        }
+        R::Batch { changes } => files::batch(fs, &changes, &body),
+        R::Remove { path, recursive } => files::remove(fs, &path, recursive),
+        R::Rename { from, to, across } => files::rename(fs, &from, &to, across),
+        R::Link { original, path } => done(fs.link(original, path)?),
+        R::Symlink { target, path } => done(fs.symlink(target, path)?),
+        R::MakeDir { path } => {
+            fs.create_dir_all(path)?;
+            Ok(Response::Done { version: None })
+        }
+        R::Version => history::version(fs),
+        R::Log { path, limit } => history::log(fs, &path, limit),
+        R::Versions { path } => history::versions(fs, &path),
+        R::Diff { before, after, path } => history::diff(fs, &before, after.as_deref(), &path),
+        R::Explain { path, at } => history::explain(fs, &path, at.as_deref()),
+        R::Revert { path, version } => history::revert(fs, path, &version),
+        R::Conflicts { path } => history::conflicts(fs, &path),
+        R::Resolve { path, version } => history::resolve(fs, path, &version),
+        R::Keys => people::keys(fs),
+        R::Grant { path, key, rights, label } => people::grant(fs, path, &key, rights, &label),
+        R::Revoke { path, key, keep, apply } => people::revoke(fs, &path, &key, keep, apply),
+        R::Audit { key } => people::audit(fs, &key),
+        R::Ticket => Ok(group::ticket(fs, node)),
+        R::Status => group::status(fs, node),
+        R::Members => group::members(node),
+        R::Check => group::check(fs),
+        R::Watch { .. } => Err(Failure::unavailable(RUN_FIRST)),
+    };
+    Ok(Message::bare(answer?))
+}
+
+fn done(version: basefs::id::EntryId) -> Result<Response, Failure> {
+    Ok(Response::Done { version: Some(version.to_string()) })
+}
+
+/// Tells what changes, until nobody listens.
+pub(crate) fn follow(
+    fs: &Fs,
+    path: &str,
+    snapshot: bool,
+    is_over: impl Fn() -> bool,
+    mut each: impl FnMut(Response) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let from = if snapshot { WatchFrom::Snapshot } else { WatchFrom::Now };
+    let watch = fs.watch(path, from)?;
+    while !is_over() {
+        if let Some(event) = watch.next_blocking(LOOK_AGAIN) {
+            each(Response::Event(items::event(&event)))?;
+        }
+    }
+    Ok(())
+}

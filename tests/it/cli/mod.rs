@@ -1,0 +1,8 @@
+//! The command `basefs`, as people and scripts run it.
+
+mod both_ways;
+mod files;
+mod inspect;
+mod node;
+mod transfer;
+mod world;
