@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::handlers::Wanted;
 use crate::place::Place;
+use crate::request::From;
 use crate::request::Rights;
 
 /// What `basefs --help` prints: the verbs by theme, for a list of forty in one piece is not read.
@@ -110,7 +112,9 @@ pub(crate) enum Verb {
     #[command(after_help = "Example:\n  basefs ticket team > team.ticket")]
     Ticket(Name),
     /// Run the node: replicate, and answer the other verbs
-    #[command(after_help = "Example:\n  basefs run team --listen 0.0.0.0:4711")]
+    #[command(
+        after_help = "Examples:\n  basefs run team --listen 0.0.0.0:4711\n  basefs run team --handler '/users=echo $BASEFS_EVENT_TYPE $BASEFS_EVENT_PATH'"
+    )]
     Run(Run),
     /// Say how the replica is, and its node if that runs
     #[command(
@@ -266,6 +270,11 @@ pub(crate) struct Run {
     /// Connect to the peers of this ticket too; may be given more than once
     #[arg(long, value_name = "TICKET")]
     pub(crate) join: Vec<String>,
+    /// Run a line of shell for each path at or below PATH that changes, with BASEFS_EVENT_TYPE,
+    /// BASEFS_EVENT_PATH, BASEFS_EVENT_VERSION and BASEFS_EVENT_AUTHOR in its environment; may be
+    /// given more than once
+    #[arg(long, value_name = "PATH=COMMAND")]
+    pub(crate) handler: Vec<Wanted>,
 }
 
 /// What kind of network a node is on.
@@ -412,18 +421,21 @@ pub(crate) struct Export {
 pub(crate) struct Watch {
     #[command(flatten)]
     pub(crate) at: At,
-    /// Where to begin
-    #[arg(long, default_value = "now")]
+    /// Where to begin: `now`, `snapshot` (what is there, then what changes), or a cursor that
+    /// `--json` printed with an event
+    #[arg(long, default_value = "now", value_parser = from)]
     pub(crate) from: From,
 }
 
-/// Where a watch begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum From {
-    /// What changes from now on
-    Now,
-    /// What is there, then what changes
-    Snapshot,
+fn from(text: &str) -> Result<From, String> {
+    match text {
+        "now" => Ok(From::Now),
+        "snapshot" => Ok(From::Snapshot),
+        cursor => match cursor.parse::<basefs::fs::Cursor>() {
+            Ok(_) => Ok(From::After(cursor.into())),
+            Err(error) => Err(format!("neither `now`, `snapshot` nor a cursor: {error}")),
+        },
+    }
 }
 
 #[derive(Debug, Args)]

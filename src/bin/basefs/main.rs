@@ -10,6 +10,7 @@ compile_error!("the command line needs Unix sockets; the library does not");
 mod args;
 mod failure;
 mod frames;
+mod handlers;
 mod inspect;
 mod local;
 mod node;

@@ -17,9 +17,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::args::{Profile, Run};
 use crate::failure::Failure;
 use crate::frames;
+use crate::handlers;
 use crate::local;
 use crate::render::Style;
-use crate::request::{Message, Request};
+use crate::request::{From, Message, Request};
 use crate::session::Answer;
 use crate::socket::{self, Stream};
 use crate::tell::output;
@@ -68,8 +69,13 @@ pub(crate) fn run(run: &Run, style: Style) -> Result<(), Failure> {
         let shared = Arc::new(Shared { fs, node, is_ending, callers });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || accept(&listener, &accepting));
+        let handlers = handlers::start(&shared.fs, &dir, &run.handler)?;
         announce(&shared, style)?;
         ended.await;
+        // Ends what they run, and waits for that.
+        tokio::task::spawn_blocking(|| drop(handlers))
+            .await
+            .map_err(|error| Failure::failed(error.to_string()))?;
         end(shared, &dir).await
     })
 }
@@ -195,8 +201,8 @@ fn answer(stream: &Stream, shared: &Shared) -> io::Result<()> {
             return send(stream, &Message::bare(Err(failure)));
         }
     };
-    if let Request::Watch { path, snapshot } = request.head {
-        return watch(stream, shared, &path, snapshot);
+    if let Request::Watch { path, from } = request.head {
+        return watch(stream, shared, &path, &from);
     }
     let answered = verbs::execute(&shared.fs, Some(&shared.node), request);
     send(
@@ -220,7 +226,7 @@ fn send(stream: &Stream, answer: &Message<Answer>) -> io::Result<()> {
 }
 
 /// Tells what changes until the caller goes away or the node ends.
-fn watch(stream: &Stream, shared: &Shared, path: &str, snapshot: bool) -> io::Result<()> {
+fn watch(stream: &Stream, shared: &Shared, path: &str, from: &From) -> io::Result<()> {
     stream.set_read_timeout(Some(GLANCE))?;
     let is_over = || {
         let is_gone = matches!(io::Read::read(&mut &*stream, &mut [0]), Ok(0));
@@ -230,7 +236,7 @@ fn watch(stream: &Stream, shared: &Shared, path: &str, snapshot: bool) -> io::Re
         let sent = send(stream, &Message::bare(Ok(event)));
         sent.map_err(|error| Failure::output(&error))
     };
-    match verbs::follow(&shared.fs, path, snapshot, is_over, each) {
+    match verbs::follow(&shared.fs, path, from, is_over, each) {
         Ok(()) => send(stream, &Message::bare(Err(Failure::unavailable("the node has ended")))),
         Err(failure) => send(stream, &Message::bare(Err(failure))),
     }
@@ -246,6 +252,9 @@ pub(crate) fn unit(run: &Run) -> Result<(), Failure> {
         command.push_str(&format!(" --advertise {address}"));
     }
     command.push_str(&format!(" --profile {}", run.profile.word()));
+    for handler in &run.handler {
+        command.push_str(&format!(" --handler {}", word(Path::new(&handler.to_string()))));
+    }
     let text = format!(
         "[Unit]
 Description=basefs node of {name}

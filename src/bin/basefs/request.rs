@@ -58,7 +58,19 @@ pub(crate) enum Request {
     /// Reads everything and says what is wrong.
     Check,
     /// What changes, one [`Response::Event`] after the other.
-    Watch { path: String, snapshot: bool },
+    Watch { path: String, from: From },
+}
+
+/// Where a watch begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum From {
+    /// What changes from now on.
+    Now,
+    /// What is there, then what changes.
+    Snapshot,
+    /// What has changed since a cursor, then what changes.
+    After(String),
 }
 
 /// What a path has to be at for a write.
@@ -341,9 +353,18 @@ pub(crate) struct CheckItem {
 /// What a watch tells.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct EventItem {
-    /// `present`, `created`, `modified`, `removed`, `snapshot-end` or `resync`.
+    /// `present`, `created`, `modified`, `removed`, `conflict`, `conflict-over`, `granted`,
+    /// `revoked`, `content`, `snapshot-end` or `resync`.
     pub(crate) event: String,
     pub(crate) path: Option<String>,
+    /// Who was granted or revoked something.
+    pub(crate) key: Option<String>,
+    /// `local`, or the node that it came from, if that is known.
+    pub(crate) origin: Option<String>,
+    /// Why everything is told anew.
+    pub(crate) reason: Option<String>,
+    /// Where to resume after this.
+    pub(crate) cursor: String,
     pub(crate) before: Option<String>,
     pub(crate) after: Option<String>,
     pub(crate) author: Option<String>,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, From, Put, Verb};
+use crate::args::{Cli, Put, Verb};
 use crate::failure::Failure;
 use crate::inspect;
 use crate::local;
@@ -128,8 +128,7 @@ fn request(verb: Verb, style: Style) -> Result<(Place, Request, Style), Failure>
         Verb::Ln(ln) => plain(ln.name, R::Link { original: ln.target, path: ln.path }),
         Verb::Mkdir(at) => plain(at.name, R::MakeDir { path: at.path }),
         Verb::Watch(watch) => {
-            let snapshot = watch.from == From::Snapshot;
-            plain(watch.at.name, R::Watch { path: watch.at.path, snapshot })
+            plain(watch.at.name, R::Watch { path: watch.at.path, from: watch.from })
         }
         Verb::At(at) => Ok((at.name, R::Version, Style { full: at.full, ..style })),
         other => request_of_people(other, style),

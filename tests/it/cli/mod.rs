@@ -2,6 +2,7 @@
 
 mod both_ways;
 mod files;
+mod handlers;
 mod inspect;
 mod node;
 mod transfer;

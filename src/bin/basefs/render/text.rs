@@ -380,14 +380,22 @@ fn check_text(check: &CheckItem, style: Style) -> String {
 
 fn event_text(event: &EventItem, style: Style) -> String {
     let author = event.author.as_deref().map(|key| format!(" by {}", id(key, style)));
-    match (event.event.as_str(), &event.path) {
-        ("snapshot-end", _) => "that is all that is there; what follows are changes\n".into(),
-        (word, Some(path)) => {
-            let warning = event.overruled.as_ref().map(|what| format!(" ({what})"));
-            let tail = author.unwrap_or_default() + &warning.unwrap_or_default();
+    let key = event.key.as_deref().map(|key| format!(" {}", id(key, style)));
+    let warning = event.overruled.as_ref().map(|what| format!(" ({what})"));
+    match (event.event.as_str(), &event.path, event.reason.as_deref()) {
+        ("snapshot-end", ..) => "that is all that is there; what follows are changes\n".into(),
+        ("resync", _, Some("initial")) => String::new(),
+        ("resync", _, Some("foreign-cursor")) => {
+            "the cursor is of another replica: this is all that is there\n".into()
+        }
+        ("resync", ..) => {
+            "events were lost, or too much changed: this is all that is there\n".into()
+        }
+        (word, Some(path), _) => {
+            let tail = [key, author, warning].map(Option::unwrap_or_default).concat();
             format!("{word:<8} {}{tail}\n", plain(path))
         }
-        _ => "events were lost: look at everything again\n".into(),
+        (word, ..) => format!("{word}\n"),
     }
 }
 

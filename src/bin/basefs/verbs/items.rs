@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use basefs::fs::{
     ChangeKind, Conflict, Difference, DifferenceKind, FileType, KeyInfo, Metadata, Overruled,
-    Overruling, Version, WatchEvent,
+    Overruling, ResyncReason, Version, WatchEvent,
 };
-use basefs::id::PublicKey;
+use basefs::id::{EntryId, PublicKey};
+use basefs::node::Origin;
 use basefs::view::Status;
 use basefs::{Fs, ReadError};
 
@@ -116,32 +117,73 @@ pub(super) fn difference(difference: &Difference) -> DifferenceItem {
 }
 
 pub(super) fn event(event: &WatchEvent) -> EventItem {
-    let bare = |event: &str| EventItem {
-        event: event.to_owned(),
-        path: None,
+    let mut item = EventItem {
+        event: "something".to_owned(),
+        path: event.path().map(str::to_owned),
+        key: None,
+        origin: None,
+        reason: None,
+        cursor: event.cursor().to_string(),
         before: None,
         after: None,
         author: None,
         overruled: None,
     };
-    let WatchEvent::Change(change) = event else {
-        return bare(match event {
-            WatchEvent::SnapshotEnd => "snapshot-end",
-            _ => "resync",
-        });
+    let text = |version: Option<EntryId>| version.map(|version| version.to_string());
+    let word = match event {
+        WatchEvent::Change(change) => {
+            (item.before, item.after) = (text(change.before), text(change.after));
+            item.author = change.author.map(|key| key.to_string());
+            item.overruled = change.overruled.as_ref().map(overruled);
+            item.origin = origin(&change.origin);
+            match change.kind {
+                ChangeKind::Present => "present",
+                ChangeKind::Created => "created",
+                ChangeKind::Removed => "removed",
+                _ => "modified",
+            }
+        }
+        WatchEvent::Conflict(change) => {
+            item.origin = origin(&change.origin);
+            if change.is_open { "conflict" } else { "conflict-over" }
+        }
+        WatchEvent::Permission(change) => {
+            item.origin = origin(&change.origin);
+            item.author = Some(change.author.to_string());
+            item.key = Some(change.key.to_string());
+            if change.is_revoke { "revoked" } else { "granted" }
+        }
+        WatchEvent::Content(arrived) => {
+            item.after = Some(arrived.version.to_string());
+            "content"
+        }
+        WatchEvent::SnapshotEnd { .. } => "snapshot-end",
+        WatchEvent::Resync { reason, .. } => {
+            item.reason = Some(because(*reason).to_owned());
+            "resync"
+        }
+        _ => "something",
     };
-    EventItem {
-        path: Some(change.path.clone()),
-        before: change.before.map(|version| version.to_string()),
-        after: change.after.map(|version| version.to_string()),
-        author: change.author.map(|key| key.to_string()),
-        overruled: change.overruled.as_ref().map(overruled),
-        ..bare(match change.kind {
-            ChangeKind::Present => "present",
-            ChangeKind::Created => "created",
-            ChangeKind::Removed => "removed",
-            _ => "modified",
-        })
+    word.clone_into(&mut item.event);
+    item
+}
+
+fn origin(origin: &Origin) -> Option<String> {
+    match origin {
+        Origin::Local => Some("local".to_owned()),
+        Origin::Peer(node) => Some(node.to_string()),
+        _ => None,
+    }
+}
+
+/// Why a watch begins anew.
+fn because(reason: ResyncReason) -> &'static str {
+    match reason {
+        ResyncReason::Initial => "initial",
+        ResyncReason::Lagged => "lagged",
+        ResyncReason::Compacted => "compacted",
+        ResyncReason::ForeignCursor => "foreign-cursor",
+        _ => "other",
     }
 }
 

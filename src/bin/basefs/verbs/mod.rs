@@ -13,7 +13,7 @@ use basefs::fs::Serving;
 use basefs::{Fs, WatchFrom};
 
 use crate::failure::Failure;
-use crate::request::{Message, Request, Response};
+use crate::request::{From, Message, Request, Response};
 
 pub(crate) use group::RUN_FIRST;
 
@@ -71,11 +71,19 @@ fn done(version: basefs::id::EntryId) -> Result<Response, Failure> {
 pub(crate) fn follow(
     fs: &Fs,
     path: &str,
-    snapshot: bool,
+    from: &From,
     is_over: impl Fn() -> bool,
     mut each: impl FnMut(Response) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let from = if snapshot { WatchFrom::Snapshot } else { WatchFrom::Now };
+    let from = match from {
+        From::Now => WatchFrom::Now,
+        From::Snapshot => WatchFrom::Snapshot,
+        From::After(cursor) => WatchFrom::After(
+            cursor
+                .parse()
+                .map_err(|error| Failure::usage(format!("{cursor} is no cursor: {error}")))?,
+        ),
+    };
     let watch = fs.watch(path, from)?;
     while !is_over() {
         if let Some(event) = watch.next_blocking(LOOK_AGAIN) {
