@@ -149,6 +149,7 @@ fn a_watch_tells_what_is_there_and_what_changes() {
     let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
     let mut next =
         || -> serde_json::Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["reason"], "initial");
     assert_eq!(next()["path"], "/etc");
     assert_eq!(next()["path"], "/etc/motd");
     assert_eq!(next()["event"], "snapshot-end");
