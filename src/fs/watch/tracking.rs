@@ -82,7 +82,8 @@ impl Tracking {
                 linked.place = was_home(replica, effects, dir);
             }
         }
-        let changed: BTreeSet<SlotNo> = effects.slots.iter().map(|change| change.slot).collect();
+        let changed = effects.slots.iter().filter(|change| change.before != change.after);
+        let changed: BTreeSet<SlotNo> = changed.map(|change| change.slot).collect();
         let dirs = touched.iter().filter_map(|slot| self.by_slot.get(slot)).flatten();
         let dirs: BTreeSet<DirNo> = dirs.copied().collect();
         let mut moved = BTreeSet::new();

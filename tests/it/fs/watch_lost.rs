@@ -1,0 +1,154 @@
+//! Whoever saves what they know together with a cursor, and follows the events from there, knows
+//! what the hierarchy shows: through any changes of others, and kills at any time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use basefs::fs::Cursor;
+use basefs::id::EntryId;
+use basefs::store::{Durability, MemoryStore};
+use basefs::wire::SecretKey;
+use basefs::{Fs, Watch, WatchEvent, WatchFrom};
+
+use super::team::{join, send};
+use crate::store::Random;
+
+/// What a consumer knows of a subtree, and up to where.
+#[derive(Clone, Default)]
+struct Known {
+    paths: BTreeMap<String, Option<EntryId>>,
+    cursor: Option<Cursor>,
+}
+
+impl Known {
+    /// Deals with an event as its documentation says.
+    fn take(&mut self, fs: &Fs, subtree: &str, event: &WatchEvent) {
+        match event {
+            WatchEvent::Change(change) => self.look(fs, subtree, &change.path),
+            WatchEvent::Resync { .. } => self.paths.clear(),
+            _ => {}
+        }
+        self.cursor = Some(event.cursor());
+    }
+
+    /// Looks at a path and what is below; nothing else may have changed.
+    fn look(&mut self, fs: &Fs, subtree: &str, path: &str) {
+        let is_in = |inner: &str, outer: &str| {
+            outer == "/" || inner == outer || inner.starts_with(&format!("{outer}/"))
+        };
+        self.paths.retain(|known, _| !is_in(known, path));
+        self.paths.extend(shown(fs, subtree).into_iter().filter(|(shown, _)| is_in(shown, path)));
+    }
+
+    fn from(&self) -> WatchFrom {
+        self.cursor.map_or(WatchFrom::Snapshot, WatchFrom::After)
+    }
+}
+
+/// Everything in a subtree.
+fn shown(fs: &Fs, subtree: &str) -> BTreeMap<String, Option<EntryId>> {
+    let mut all = BTreeMap::new();
+    if subtree != "/"
+        && let Ok(about) = fs.metadata(subtree)
+    {
+        all.insert(subtree.to_owned(), about.version());
+    }
+    for entry in fs.walk(subtree).into_iter().flatten() {
+        all.insert(entry.path().to_owned(), entry.metadata().version());
+    }
+    all
+}
+
+/// One of the members does something, if it can.
+fn act(fs: &Fs, random: &mut Random) {
+    let mut path = || {
+        let names = ["a", "b", "c"];
+        let depth = 1 + random.below(3);
+        let names: Vec<&str> = (0..depth).map(|_| names[random.below(3)]).collect();
+        format!("/team/{}", names.join("/"))
+    };
+    let (path, other) = (path(), path());
+    // Content in blocks is not carried with the entries: it arrives when somebody writes the same.
+    let large = vec![u8::try_from(random.below(4)).unwrap(); 1_000];
+    match random.below(16) {
+        0..=4 => drop(fs.write(path, random.next().to_string())),
+        5..=6 => drop(fs.write(path, large)),
+        7..=8 => drop(fs.remove_all(path)),
+        9..=11 => drop(fs.rename(path, other)),
+        12 => drop(fs.ack(path)),
+        13 => drop(fs.revive(path)),
+        14 => drop(fs.resolve_with(path, "resolved")),
+        _ => drop(fs.create_dir_all(path)),
+    }
+}
+
+/// Somebody above does something about who may.
+fn rule(founder: &Fs, others: &[&Fs], random: &mut Random) {
+    let who = others[random.below(others.len())].author();
+    match random.below(3) {
+        0 => drop(founder.grant("/team", who)),
+        1 => drop(founder.revoke("/team", who)),
+        _ => drop(founder.revoke_plan("/team", who, basefs::fs::Keep::Nothing).map(|p| p.apply())),
+    }
+}
+
+#[test]
+fn whoever_follows_the_events_knows_what_is_shown() {
+    for seed in 0..60 {
+        follow(&mut Random(seed), seed);
+    }
+}
+
+fn follow(random: &mut Random, seed: u64) {
+    let founder = Fs::in_memory().unwrap();
+    let other = join(&founder);
+    let (store, key) = (Arc::new(MemoryStore::new()), SecretKey::from_seed([1; 32]));
+    let open = || {
+        let builder = Fs::builder().store(store.clone()).key(key.clone());
+        builder.join(&founder.ticket(vec![])).open().unwrap()
+    };
+    let mut fs = open();
+    founder.create_dir_all("/team").unwrap();
+    for author in [other.author(), fs.author()] {
+        founder.grant("/team", author).unwrap();
+    }
+    let subtree = ["/", "/team", "/team/a", "/team/a/b"][random.below(4)];
+    let mut watch = fs.watch(subtree, WatchFrom::Snapshot).unwrap();
+    let (mut known, mut saved) = (Known::default(), Known::default());
+    for _ in 0..80 {
+        match random.below(20) {
+            0..=8 => act([&founder, &other, &fs][random.below(3)], random),
+            9..=12 => {
+                let all = [&founder, &other, &fs];
+                send(all[random.below(3)], all[random.below(3)]);
+            }
+            13 => rule(&founder, &[&other, &fs], random),
+            14..=17 => {
+                // A consumer who is slow: some of what waits.
+                for _ in 0..random.below(4) {
+                    let Some(event) = watch.next_blocking(Duration::ZERO) else { break };
+                    known.take(&fs, subtree, &event);
+                }
+            }
+            18 => saved = known.clone(),
+            _ => {
+                // The process ends, and with it what was not saved.
+                known = saved.clone();
+                if random.below(2) == 0 {
+                    drop(watch);
+                    drop(fs);
+                    fs = open();
+                }
+                watch = fs.watch(subtree, known.from()).unwrap();
+            }
+        }
+    }
+    while let Some(event) = watch.next_blocking(Duration::ZERO) {
+        known.take(&fs, subtree, &event);
+    }
+    assert_eq!(known.paths, shown(&fs, subtree), "seed {seed}, {subtree}");
+}
