@@ -1,18 +1,18 @@
 //! Whoever saves what they know together with a cursor, and follows the events from there, knows
 //! what the hierarchy shows: through any changes of others, and kills at any time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use basefs::fs::Cursor;
+use basefs::fs::{Cursor, ResyncReason};
 use basefs::id::EntryId;
 use basefs::store::{Durability, MemoryStore};
 use basefs::wire::SecretKey;
-use basefs::{Fs, Watch, WatchEvent, WatchFrom};
+use basefs::{Fs, WatchEvent, WatchFrom};
 
 use super::team::{join, send};
 use crate::store::Random;
@@ -151,4 +151,131 @@ fn follow(random: &mut Random, seed: u64) {
         known.take(&fs, subtree, &event);
     }
     assert_eq!(known.paths, shown(&fs, subtree), "seed {seed}, {subtree}");
+}
+
+const DIR: &str = "BASEFS_TEST_DIR";
+/// How often the child is killed; 20 unless told otherwise.
+const KILLS: &str = "BASEFS_TEST_KILLS";
+const BEGAN: &str = "the child follows";
+/// Names that are written to.
+const FILES: usize = 40;
+
+/// A file that always has one whole state, whenever the process is killed.
+fn save(dir: &Path, known: &Known) {
+    let mut text = known.cursor.map_or_else(String::new, |cursor| cursor.to_string());
+    for (path, version) in &known.paths {
+        text += &format!("\n{path} {}", version.unwrap());
+    }
+    std::fs::write(dir.join("known.new"), text).unwrap();
+    std::fs::rename(dir.join("known.new"), dir.join("known")).unwrap();
+}
+
+fn load(dir: &Path) -> Known {
+    let Ok(text) = std::fs::read_to_string(dir.join("known")) else { return Known::default() };
+    let mut lines = text.lines();
+    let cursor = lines.next().and_then(|line| line.parse().ok());
+    let paths = lines.map(|line| {
+        let (path, version) = line.split_once(' ').unwrap();
+        (path.to_owned(), Some(version.parse().unwrap()))
+    });
+    Known { paths: paths.collect(), cursor }
+}
+
+impl Known {
+    /// Believes the event: what can be read may not be durable yet.
+    fn believe(&mut self, event: &WatchEvent) {
+        match event {
+            WatchEvent::Change(change) => match change.after {
+                Some(version) => drop(self.paths.insert(change.path.clone(), Some(version))),
+                None => drop(self.paths.remove(&change.path)),
+            },
+            WatchEvent::Resync { .. } => self.paths.clear(),
+            _ => {}
+        }
+        self.cursor = Some(event.cursor());
+    }
+}
+
+#[test]
+fn a_saved_cursor_survives_kills_at_any_time() {
+    let root = tempfile::tempdir().unwrap();
+    let kills = std::env::var(KILLS).map_or(20, |kills| kills.parse().unwrap());
+    let mut random = Random(11);
+    let mut resumed = 0;
+    for kill in 0..kills {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "fs::watch_lost::child_follows", "--ignored", "--nocapture"])
+            .arg("--test-threads=1")
+            .env(DIR, root.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(BEGAN))).unwrap().unwrap();
+        std::thread::sleep(Duration::from_micros(random.below(60_000) as u64));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let mut known = load(root.path());
+        let fs = Fs::open(root.path().join("fs")).unwrap();
+        let watch = fs.watch("/w", known.from()).unwrap();
+        while let Some(event) = watch.next_blocking(Duration::ZERO) {
+            match event {
+                // Only a snapshot that was not saved to its end is told anew.
+                WatchEvent::Resync { reason, .. } => assert_eq!(reason, ResyncReason::Initial),
+                _ => resumed += 1,
+            }
+            known.believe(&event);
+        }
+        assert_eq!(known.paths, shown(&fs, "/w"), "kill {kill}");
+    }
+    assert!(resumed > kills, "enough happened after what was saved to lose some");
+}
+
+#[test]
+#[ignore = "the other process of a test"]
+fn child_follows() {
+    let dir = std::env::var(DIR).expect("runs only as a child of another test");
+    let dir = Path::new(&dir);
+    let fs = Fs::open(dir.join("fs")).unwrap();
+    fs.create_dir_all("/w").unwrap();
+    let mut known = load(dir);
+    let watch = fs.watch("/w", known.from()).unwrap();
+    for durability in [Durability::Durable, Durability::Deferred] {
+        let fs = fs.with_durability(durability);
+        std::thread::spawn(move || write_without_end(&fs, durability));
+    }
+    println!("\n{BEGAN}");
+    let mut random = Random(u64::from(std::process::id()));
+    for event in &watch {
+        known.believe(&event);
+        // A cursor may come from any event: within a snapshot, within a batch.
+        if random.below(3) == 0 && known.cursor.is_some() {
+            save(dir, &known);
+        }
+    }
+}
+
+fn write_without_end(fs: &Fs, durability: Durability) {
+    let mut random = Random(u64::from(std::process::id()) ^ durability as u64);
+    loop {
+        let path = format!("/w/{}", random.below(FILES));
+        match random.below(10) {
+            0..=2 => drop(fs.remove(path)),
+            3 => fs
+                .write(path, vec![u8::try_from(random.below(9)).unwrap(); 2_000])
+                .map(drop)
+                .unwrap(),
+            4 => {
+                let mut batch = fs.batch();
+                for _ in 0..10 {
+                    batch.write(format!("/w/{}", random.below(FILES)), "batch").unwrap();
+                }
+                batch.commit().unwrap();
+            }
+            _ => drop(fs.write(path, random.next().to_string()).unwrap()),
+        }
+        std::thread::sleep(Duration::from_micros(random.below(3_000) as u64));
+    }
 }
