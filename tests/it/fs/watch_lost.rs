@@ -12,7 +12,7 @@ use basefs::fs::{Cursor, ResyncReason};
 use basefs::id::EntryId;
 use basefs::store::{Durability, MemoryStore};
 use basefs::wire::SecretKey;
-use basefs::{Fs, WatchEvent, WatchFrom};
+use basefs::{Fs, Watch, WatchEvent, WatchFrom};
 
 use super::team::{join, send};
 use crate::store::Random;
@@ -42,6 +42,13 @@ impl Known {
         };
         self.paths.retain(|known, _| !is_in(known, path));
         self.paths.extend(shown(fs, subtree).into_iter().filter(|(shown, _)| is_in(shown, path)));
+    }
+
+    /// Deals with all that waits.
+    fn drain(&mut self, fs: &Fs, subtree: &str, watch: &Watch) {
+        while let Some(event) = watch.next_blocking(Duration::ZERO) {
+            self.take(fs, subtree, &event);
+        }
     }
 
     fn from(&self) -> WatchFrom {
@@ -98,7 +105,7 @@ fn rule(founder: &Fs, others: &[&Fs], random: &mut Random) {
 
 #[test]
 fn whoever_follows_the_events_knows_what_is_shown() {
-    for seed in 0..60 {
+    for seed in 0..300 {
         follow(&mut Random(seed), seed);
     }
 }
@@ -120,7 +127,7 @@ fn follow(random: &mut Random, seed: u64) {
     let mut watch = fs.watch(subtree, WatchFrom::Snapshot).unwrap();
     let (mut known, mut saved) = (Known::default(), Known::default());
     for _ in 0..80 {
-        match random.below(20) {
+        match random.below(22) {
             0..=8 => act([&founder, &other, &fs][random.below(3)], random),
             9..=12 => {
                 let all = [&founder, &other, &fs];
@@ -134,7 +141,7 @@ fn follow(random: &mut Random, seed: u64) {
                     known.take(&fs, subtree, &event);
                 }
             }
-            18 => saved = known.clone(),
+            18..=19 => saved = known.clone(),
             _ => {
                 // The process ends, and with it what was not saved.
                 known = saved.clone();
@@ -144,13 +151,15 @@ fn follow(random: &mut Random, seed: u64) {
                     fs = open();
                 }
                 watch = fs.watch(subtree, known.from()).unwrap();
+                known.drain(&fs, subtree, &watch);
+                assert_eq!(known.paths, shown(&fs, subtree), "seed {seed}, {subtree}, resumed");
             }
         }
+        if random.below(4) == 0 {
+            known.drain(&fs, subtree, &watch);
+            assert_eq!(known.paths, shown(&fs, subtree), "seed {seed}, {subtree}");
+        }
     }
-    while let Some(event) = watch.next_blocking(Duration::ZERO) {
-        known.take(&fs, subtree, &event);
-    }
-    assert_eq!(known.paths, shown(&fs, subtree), "seed {seed}, {subtree}");
 }
 
 const DIR: &str = "BASEFS_TEST_DIR";
