@@ -272,6 +272,40 @@ fn a_directory_that_moves_though_no_winner_changes_is_told_of() {
 }
 
 #[test]
+fn a_directory_that_two_move_is_told_of_where_it_was_and_where_it_is() {
+    // rule: TREE-2
+    let [founder, one, two] = &team();
+    founder.write("/team/a/f", "in a").unwrap();
+    for member in [one, two] {
+        send(founder, member);
+    }
+    one.rename("/team/a", "/team/x").unwrap();
+    two.rename("/team/a", "/team/y").unwrap();
+    // Whichever move wins: somebody had seen only the other.
+    for (mine, theirs, old, new) in
+        [(one, two, "/team/x", "/team/y"), (two, one, "/team/y", "/team/x")]
+    {
+        let seer = join(founder);
+        send(mine, &seer);
+        assert!(seer.metadata(old).unwrap().is_dir());
+        let watch = seer.watch("/", WatchFrom::Now).unwrap();
+        let cursor = watch.cursor();
+        send(theirs, &seer);
+        if seer.metadata(old).unwrap().is_dir() {
+            continue;
+        }
+        assert!(seer.metadata(new).unwrap().is_dir());
+        let live = told(&watch);
+        assert!(live.contains(&format!("Modified {old}")), "{live:?}");
+        assert!(live.contains(&format!("Created {new}")), "{live:?}");
+        let later = told(&seer.watch(old, WatchFrom::After(cursor)).unwrap());
+        assert_eq!(later, [format!("Present {old}")], "as the second name that it is now");
+        return;
+    }
+    panic!("one of the moves wins");
+}
+
+#[test]
 fn content_that_arrives_is_told_of_once() {
     let team = team();
     let [founder, one, two] = &team;
@@ -317,10 +351,9 @@ fn a_future_that_is_dropped_takes_no_event_with_it() {
     let fs = Fs::in_memory().unwrap();
     let mut watch = fs.watch("/", WatchFrom::Now).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
-    let writer = fs.clone();
     let thread = std::thread::spawn(move || {
         for n in 0..200 {
-            writer.write(format!("/{n}"), "1").unwrap();
+            fs.write(format!("/{n}"), "1").unwrap();
         }
     });
     let mut seen = Vec::new();

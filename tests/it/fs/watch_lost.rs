@@ -80,7 +80,7 @@ fn act(fs: &Fs, random: &mut Random) {
     };
     let (path, other) = (path(), path());
     // Content in blocks is not carried with the entries: it arrives when somebody writes the same.
-    let large = vec![u8::try_from(random.below(4)).unwrap(); 1_000];
+    let large = vec![u8::try_from(random.below(2)).unwrap(); 1_000];
     match random.below(16) {
         0..=4 => drop(fs.write(path, random.next().to_string())),
         5..=6 => drop(fs.write(path, large)),
@@ -105,7 +105,7 @@ fn rule(founder: &Fs, others: &[&Fs], random: &mut Random) {
 
 #[test]
 fn whoever_follows_the_events_knows_what_is_shown() {
-    for seed in 0..300 {
+    for seed in 0..80 {
         follow(&mut Random(seed), seed);
     }
 }
@@ -133,7 +133,8 @@ fn follow(random: &mut Random, seed: u64) {
                 let all = [&founder, &other, &fs];
                 send(all[random.below(3)], all[random.below(3)]);
             }
-            13 => rule(&founder, &[&other, &fs], random),
+            // Where nobody is revoked, nothing but the events says what changed since a cursor.
+            13 if seed.is_multiple_of(2) => rule(&founder, &[&other, &fs], random),
             14..=17 => {
                 // A consumer who is slow: some of what waits.
                 for _ in 0..random.below(4) {
