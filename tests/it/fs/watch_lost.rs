@@ -166,6 +166,8 @@ fn follow(random: &mut Random, seed: u64) {
 const DIR: &str = "BASEFS_TEST_DIR";
 /// How often the child is killed; 20 unless told otherwise.
 const KILLS: &str = "BASEFS_TEST_KILLS";
+/// Kills of one replica; a long log takes long to open.
+const KILLS_EACH: usize = 40;
 const BEGAN: &str = "the child follows";
 /// Names that are written to.
 const FILES: usize = 40;
@@ -208,11 +210,14 @@ impl Known {
 
 #[test]
 fn a_saved_cursor_survives_kills_at_any_time() {
-    let root = tempfile::tempdir().unwrap();
+    let mut root = tempfile::tempdir().unwrap();
     let kills = std::env::var(KILLS).map_or(20, |kills| kills.parse().unwrap());
     let mut random = Random(11);
     let mut resumed = 0;
     for kill in 0..kills {
+        if kill % KILLS_EACH == 0 {
+            root = tempfile::tempdir().unwrap();
+        }
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "fs::watch_lost::child_follows", "--ignored", "--nocapture"])
             .arg("--test-threads=1")
