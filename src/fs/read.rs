@@ -323,7 +323,7 @@ pub(super) fn list_subtree(shown: Shown<'_>, names: &[&str]) -> Vec<DirEntry> {
     while let Some((kind, entry, depth)) = open.pop() {
         if let NodeKind::Dir(dir) = kind {
             let inner = children(shown, dir, &entry.path, depth, &BTreeSet::new()).into_iter();
-            open.extend(inner.map(|(kind, entry)| (kind, entry, depth + 1)));
+            open.extend(inner.rev().map(|(kind, entry)| (kind, entry, depth + 1)));
         }
         all.push(entry);
     }

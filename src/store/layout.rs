@@ -116,6 +116,21 @@ pub fn record(batch: &mut Batch, effects: &Effects) {
 
 /// Numbers contents in the order in which they became complete, the first of these with `from`;
 /// gives the number of the next. Comes after [`record`], which does not number them.
+///
+/// ```
+/// use basefs::id::{BlockId, Content};
+/// use basefs::store::{Batch, Durability, MemoryStore, Store, layout};
+///
+/// let store = MemoryStore::new();
+/// let content = Content { root: BlockId::from_bytes([7; 32]), size: 1_000, levels: 0 };
+/// let mut batch = Batch::new();
+/// let next = layout::number_completed(&mut batch, &[content], layout::completed(&store)?);
+/// store.commit(&batch, Durability::Durable)?;
+/// assert_eq!((next, layout::completed(&store)?), (1, 1));
+/// assert_eq!(layout::completed_since(&store, 0)?, [content]);
+/// assert!(layout::completed_since(&store, next)?.is_empty());
+/// # Ok::<(), basefs::store::StoreError>(())
+/// ```
 pub fn number_completed(batch: &mut Batch, completed: &[Content], from: u32) -> u32 {
     if completed.is_empty() {
         return from;
@@ -165,6 +180,18 @@ pub fn completed_since(store: &dyn Store, from: u32) -> Result<Vec<Content>, Sto
 /// # Errors
 ///
 /// The store cannot be read.
+///
+/// ```
+/// use basefs::store::{Batch, Durability, MemoryStore, Store, layout};
+///
+/// let store = MemoryStore::new();
+/// assert_eq!(layout::replica_id(&store)?, None);
+/// let mut batch = Batch::new();
+/// layout::name_replica(&mut batch, &[7; layout::REPLICA_ID]);
+/// store.commit(&batch, Durability::Durable)?;
+/// assert_eq!(layout::replica_id(&store)?, Some([7; layout::REPLICA_ID]));
+/// # Ok::<(), basefs::store::StoreError>(())
+/// ```
 pub fn replica_id(store: &dyn Store) -> Result<Option<[u8; REPLICA_ID]>, StoreError> {
     let id = store.get(Table::Meta, REPLICA_KEY)?;
     id.map(|id| {

@@ -35,7 +35,7 @@ pub const MAX_VALUE: usize = 1 << 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Table {
-    /// What kind of store this is: format version, hierarchy.
+    /// What kind of store this is: format version, hierarchy, a random id of the data directory.
     Meta,
     /// Arrival number (8 bytes, big endian) to the bytes of an entry.
     Entries,
@@ -43,7 +43,8 @@ pub enum Table {
     Winners,
     /// Arrival numbers of entries that are admitted but not authorised.
     Cut,
-    /// Contents that are complete here: root, size, levels.
+    /// Contents that are complete here: root, size, levels. To each, the number in the order in
+    /// which they became complete; nothing in stores older than these numbers.
     Contents,
     /// Block id to the bytes of the block.
     Blocks,

@@ -268,6 +268,19 @@ pub enum WatchEvent {
 impl WatchEvent {
     /// Where to resume once this event and all before it have been dealt with:
     /// [`WatchFrom::After`]. Resuming may repeat events, and loses none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use basefs::{Fs, WatchFrom};
+    ///
+    /// let fs = Fs::in_memory()?;
+    /// let watch = fs.watch("/", WatchFrom::Now)?;
+    /// fs.write("/motd", "hello")?;
+    /// let event = watch.next_blocking(Duration::from_secs(1)).ok_or("nothing came")?;
+    /// let resumed = fs.watch("/", WatchFrom::After(event.cursor()))?;
+    /// assert_eq!(resumed.next_blocking(Duration::ZERO), None, "it has been dealt with");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cursor(&self) -> Cursor {
         match self {
             WatchEvent::Change(change) => change.cursor,

@@ -1,6 +1,6 @@
 //! What a change of the replica is to those who watch.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::cursor::Cursor;
@@ -38,8 +38,10 @@ impl Told<'_> {
         let touched = touched(self.replica, self.effects);
         let moved = tracking.moved(self.replica, self.effects, &touched);
         let conflicts = tracking.conflicts(self.replica, &touched);
+        let waited = tracking.waited(self.replica, self.effects);
+        let changes = self.effects.slots.iter();
         let mut news: Vec<News> =
-            self.effects.slots.iter().filter_map(|change| self.change(change)).collect();
+            changes.filter_map(|change| self.change(change, &waited)).collect();
         news.extend(moved.into_iter().filter_map(|slot| self.moved(slot)));
         let admitted = self.effects.admitted.iter();
         news.extend(admitted.filter_map(|entry| {
@@ -53,7 +55,7 @@ impl Told<'_> {
     }
 
     /// The path and kind of a change; nothing if it is not visible anywhere.
-    fn change(&self, change: &SlotChange) -> Option<News> {
+    fn change(&self, change: &SlotChange, waited: &BTreeMap<EntryNo, Origin>) -> Option<News> {
         let log = self.replica.log();
         let shows = |no: Option<EntryNo>| no.filter(|no| log.value(*no) != Some(&Value::Tomb));
         let (before, after) = (shows(change.before), shows(change.after));
@@ -66,13 +68,14 @@ impl Told<'_> {
         };
         let names = Shown::now(self.replica).names_of(change.slot)?;
         let id = |no: Option<EntryNo>| no.map(|no| log.id(no));
+        let origin = self.origin(change.after);
         let event = WatchEvent::Change(PathChange {
             path: join(&names),
             kind,
             before: id(before),
             after: id(after),
             author: change.after.map(|no| log.author(no)),
-            origin: self.origin(change.after),
+            origin: change.after.and_then(|no| waited.get(&no)).copied().unwrap_or(origin),
             overruled: overruled(Shown::now(self.replica), change, self.own),
             cursor: Cursor::UNSET,
         });

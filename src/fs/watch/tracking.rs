@@ -4,7 +4,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::log::{DirNo, EntryNo, Log, SlotNo, Value};
-use crate::node::{Effects, Replica};
+use crate::node::{Effects, Origin, Replica};
 
 /// A directory that has other names than the one that it was made under.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct Tracking {
     /// The directories with other names, by each of these names.
     by_slot: BTreeMap<SlotNo, BTreeSet<DirNo>>,
     conflicts: BTreeSet<SlotNo>,
+    /// Where entries came from whose content is not here yet.
+    waiting: BTreeMap<EntryNo, Origin>,
 }
 
 impl Tracking {
@@ -82,7 +84,8 @@ impl Tracking {
                 linked.place = was_home(replica, effects, dir);
             }
         }
-        let changed: BTreeSet<SlotNo> = effects.slots.iter().map(|change| change.slot).collect();
+        let changed = effects.slots.iter().filter(|change| change.before != change.after);
+        let changed: BTreeSet<SlotNo> = changed.map(|change| change.slot).collect();
         let dirs = touched.iter().filter_map(|slot| self.by_slot.get(slot)).flatten();
         let dirs: BTreeSet<DirNo> = dirs.copied().collect();
         let mut moved = BTreeSet::new();
@@ -96,6 +99,23 @@ impl Tracking {
         }
         moved.retain(|slot| !changed.contains(slot));
         moved
+    }
+
+    /// Where the entries came from whose content has arrived.
+    pub(super) fn waited(
+        &mut self,
+        replica: &Replica,
+        effects: &Effects,
+    ) -> BTreeMap<EntryNo, Origin> {
+        let (log, view) = (replica.log(), replica.view());
+        for (entry, origin) in effects.admitted.iter().zip(&effects.origins) {
+            if !view.is_ready(log, entry.no()) {
+                self.waiting.insert(entry.no(), *origin);
+            }
+        }
+        let contents = effects.completed.iter().filter_map(|content| log.content_no(content));
+        let users = contents.flat_map(|content| view.users_of(content));
+        users.filter_map(|no| Some((no, self.waiting.remove(&no)?))).collect()
     }
 
     /// The paths where a conflict began or ended, and which of the two.

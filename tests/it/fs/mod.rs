@@ -34,3 +34,7 @@ mod team;
 mod tools;
 #[cfg(feature = "quic")]
 mod verbs;
+#[cfg(feature = "quic")]
+mod watch;
+#[cfg(feature = "quic")]
+mod watch_lost;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use basefs::fs::{PathChange, Serving};
+use basefs::fs::{Origin, PathChange, Serving};
 use basefs::log::Offered;
 use basefs::net::QuicConfig;
 use basefs::net::memory::MemoryNetwork;
@@ -91,10 +91,11 @@ async fn a_write_reaches_a_connected_peer_and_its_watches() {
     for content in ["inline".to_owned(), "in a block".repeat(100)] {
         first.write("/news", &content).unwrap();
         let event = tokio::task::block_in_place(|| watch.next_blocking(PATIENCE));
-        let Some(WatchEvent::Change(PathChange { path, author, .. })) = event else {
+        let Some(WatchEvent::Change(PathChange { path, author, origin, .. })) = event else {
             panic!("{event:?}")
         };
         assert_eq!((path.as_str(), author), ("/news", Some(first.author())));
+        assert_eq!(origin, Origin::Peer(first.node()), "with its content or before");
         assert_eq!(second.read("/news").unwrap(), content, "a change is told when it can be read");
     }
     peer.shutdown().await.unwrap();
