@@ -115,20 +115,15 @@ fn signals() -> io::Result<impl Future<Output = ()>> {
 fn announce(shared: &Shared, style: Style) -> Result<(), Failure> {
     let address = shared.node.address();
     let addresses: Vec<String> = address.addresses.iter().map(ToString::to_string).collect();
-    let ticket = shared.node.ticket();
+    // No ticket: what a service prints ends in a log that others read.
     let text = if style.json {
         let value = serde_json::json!({
             "node": address.node.to_string(),
             "addresses": addresses,
-            "ticket": ticket.to_string(),
         });
         format!("{value}\n")
     } else {
-        format!(
-            "node {:.8} listens on {}\njoin with: {ticket}\n",
-            address.node,
-            addresses.join(", ")
-        )
+        format!("node {:.8} listens on {}\n", address.node, addresses.join(", "))
     };
     output(text.as_bytes())
 }

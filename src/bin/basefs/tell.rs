@@ -1,6 +1,7 @@
 //! From the command line to requests.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use clap::CommandFactory;
@@ -11,8 +12,9 @@ use crate::local;
 use crate::node;
 use crate::place::Place;
 use crate::render::{self, Listing, Style};
-use crate::request::{Expected, Keep, Message, Request, Response};
+use crate::request::{CheckItem, Expected, Keep, Message, Request, Response};
 use crate::session::Session;
+use crate::socket::SOCKET;
 use crate::transfer;
 
 /// Does what the command line says.
@@ -84,16 +86,46 @@ fn ask(verb: Verb, style: Style) -> Result<(), Failure> {
             session.follow(request, |event| show(&Message::bare(event), style))
         }
         request => {
-            let answer = session.ask(request)?;
+            let mut answer = session.ask(request)?;
+            if let Response::Check(check) = &mut answer.head {
+                look_around(&session, &place.existing()?, check)?;
+            }
             show(&answer, style)?;
             verdict(&answer.head)
         }
     }
 }
 
+/// What a check finds outside of the replica: in its directory.
+fn look_around(session: &Session, dir: &Path, check: &mut CheckItem) -> Result<(), Failure> {
+    let metadata = dir.metadata().map_err(|error| Failure::io(dir.display(), &error))?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    let has_socket = dir.join(SOCKET).exists();
+    let dir = dir.display();
+    if mode & 0o077 != 0 {
+        check.notes.push(format!("others can enter {dir} (mode {mode:o}); chmod 700 {dir}"));
+    }
+    if matches!(session, Session::Here(_)) && has_socket {
+        check.notes.push(
+            "the last node did not end in order; its socket is harmless, and the next takes it away"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
 /// Whether what came is a failure in itself.
 fn verdict(answer: &Response) -> Result<(), Failure> {
     match answer {
+        Response::Ticket { peers: 0, .. } => {
+            // Where that cannot be said, the ticket is as good.
+            let _ = writeln!(
+                std::io::stderr(),
+                "basefs: no node runs here, so this ticket names nobody to connect to\n  \
+                 start the node with `basefs run`, then print it again"
+            );
+            Ok(())
+        }
         Response::Check(check) if !check.problems.is_empty() => Err(Failure::failed(
             "damage was found\n  `basefs export` what can be read, then join again with a ticket of \
              another node",

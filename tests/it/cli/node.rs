@@ -48,6 +48,7 @@ fn what_a_crash_left_is_in_nobodys_way() {
     let socket = node.socket().to_owned();
     assert_eq!(node.stop("-KILL"), None);
     assert!(socket.exists(), "nobody could take it away");
+    assert!(world.ok(&["doctor", "team"]).contains("note: the last node"));
     world.put("/motd", "here");
     let _node = world.start("team", &[]);
     assert_eq!(world.ok(&["cat", "team", "/motd"]), "here");

@@ -101,6 +101,11 @@ pub(crate) fn print(
     written.and_then(|()| to.flush()).map_err(|error| Failure::output(&error))
 }
 
+/// A number of things, in the singular if it is one.
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// A text as it can go to a terminal: what would move the cursor or change the colour is shown
 /// by its number.
 pub(crate) fn plain(text: &str) -> String {

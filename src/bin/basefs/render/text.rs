@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::table::{Table, cell, painted};
-use super::{Listing, Paint, Style, plain};
+use super::{Listing, Paint, Style, count, plain};
 use crate::request::{
     AuditItem, CheckItem, ConflictItem, EventItem, Item, KeyItem, Kind, MemberItem, PeerItem,
     Response, RevokeItem, Rights, StatusItem, VersionItem,
@@ -150,10 +150,6 @@ fn tree(top: &str, items: &[Item], style: Style) -> String {
         count(items.len() - dirs, "file", "files")
     });
     text
-}
-
-fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// A length for people.
@@ -308,8 +304,8 @@ fn status_text(status: &StatusItem, style: Style) -> String {
     table.row([cell("running"), cell(format!("process {}", running.pid))]);
     table.row([cell("listening"), cell(running.addresses.join(", "))]);
     table.row([cell("members"), cell(running.members.to_string())]);
-    let (written, commits) = (bytes(running.stored_bytes), running.commits);
-    table.row([cell("written"), cell(format!("{written} in {commits} commits since it runs"))]);
+    let written = bytes(running.stored_bytes);
+    table.row([cell("written"), cell(format!("{written} since it runs"))]);
     if let Some(memory) = running.memory {
         table.row([cell("memory"), cell(bytes(memory * 1_024))]);
     }
