@@ -15,7 +15,7 @@ Usage: basefs VERB NAME …
 
 Hierarchies    new, join, ticket, run, status, members, doctor, genkey, systemd
 Files          ls, tree, cat, put, rm, mv, ln, mkdir, import, export, watch
-History        log, versions, diff, at, revert
+History        log, show, versions, diff, at, revert
 Conflicts      conflicts, explain, resolve
 People         keys, grant, revoke, audit
 This command   completions, man, help
@@ -161,8 +161,14 @@ pub(crate) enum Verb {
     Watch(Watch),
 
     /// Tell how what a path shows came to be
-    #[command(visible_alias = "show", after_help = "Example:\n  basefs log team /etc/motd")]
+    #[command(after_help = "Example:\n  basefs log team /etc/motd")]
     Log(Log),
+    /// Draw the versions of a path: what each was built on, and which one shows
+    #[command(
+        after_help = "Example:\n  basefs show team /etc/motd\n\n● shows, ○ something was built \
+                            on it, ◌ lost or has no content here, ✕ cut by a revoke"
+    )]
+    Show(Path),
     /// List every version of a path, with where it stands
     #[command(after_help = "Example:\n  basefs versions team /etc/motd")]
     Versions(Path),

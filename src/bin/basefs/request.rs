@@ -31,6 +31,8 @@ pub(crate) enum Request {
     Log { path: String, limit: usize },
     /// Every version of a path.
     Versions { path: String },
+    /// The versions of a path, with what each was built on.
+    Show { path: String },
     /// What differs between two versions of the hierarchy.
     Diff { before: String, after: Option<String>, path: String },
     /// Why a path shows what it shows.
@@ -120,6 +122,8 @@ pub(crate) enum Response {
     Version { id: String, text: String },
     /// Versions of paths.
     Versions { versions: Vec<VersionItem> },
+    /// The versions of a path, with what each was built on.
+    Graph { versions: Vec<VersionItem> },
     /// What differs.
     Differences { differences: Vec<DifferenceItem> },
     /// Why a path shows what it shows.
@@ -193,6 +197,9 @@ pub(crate) struct VersionItem {
     pub(crate) size: Option<u64>,
     pub(crate) renamed_to: Option<String>,
     pub(crate) renamed_from: Option<String>,
+    /// The versions that it was built on, where that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) prev: Vec<String>,
 }
 
 /// A path that two versions show differently.

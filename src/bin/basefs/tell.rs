@@ -172,6 +172,7 @@ fn request_of_people(verb: Verb, style: Style) -> Result<(Place, Request, Style)
 
     let (place, request) = match verb {
         Verb::Log(log) => (log.at.name, R::Log { path: log.at.path, limit: log.limit }),
+        Verb::Show(at) => (at.name, R::Show { path: at.path }),
         Verb::Versions(at) => (at.name, R::Versions { path: at.path }),
         Verb::Diff(diff) => {
             (diff.name, R::Diff { before: diff.before, after: diff.after, path: diff.path })

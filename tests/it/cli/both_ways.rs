@@ -82,6 +82,9 @@ fn looking_is_the_same_both_ways() {
     };
     assert!(said(&["conflicts", "team"]).contains("lost"), "the worked example has a conflict");
     assert!(said(&["versions", "team", "/etc/motd"]).contains("ben"));
+    let drawn = said(&["show", "team", "/etc/motd"]);
+    let marks: String = drawn.lines().map(|line| line.split("  ").next().unwrap()).collect();
+    assert!(marks == "◌│ ●├─┘○" || marks == "●│ ◌├─┘○", "{drawn}");
     assert!(said(&["ls", "-l", "team", "/etc"]).contains("13  "), "sizes are shown");
     assert!(said(&["diff", "team", before.trim()]).contains("added /etc"));
     assert!(said(&["revoke", "team", "ben"]).contains("--yes"));

@@ -1,5 +1,6 @@
 //! What people and programs read: the only place where answers are printed.
 
+mod graph;
 mod table;
 mod text;
 
