@@ -68,7 +68,8 @@ pub(crate) fn run(run: &Run, style: Style) -> Result<(), Failure> {
         let shared = Arc::new(Shared { fs, node, is_ending, callers });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || accept(&listener, &accepting));
-        announce(&shared, style)?;
+        // Whether or not anybody reads it.
+        let _ = announce(&shared, style);
         ended.await;
         end(shared, &dir).await
     })
@@ -103,10 +104,12 @@ fn config(run: &Run) -> QuicConfig {
 fn signals() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     })
 }

@@ -60,7 +60,8 @@ fn write(put: &Put, style: Style) -> Result<(), Failure> {
     };
     let executable = put.executable.then_some(true);
     let head = Request::Write { path: put.at.path.clone(), executable, expected };
-    show(&session.call(Message { head, body })?, style)
+    let answer = session.call(Message { head, body });
+    show(&answer.map_err(|failure| failure.about(&put.at.name.to_string()))?, style)
 }
 
 /// What is in a file, or comes from standard input.
@@ -81,12 +82,13 @@ fn content(file: &Path) -> Result<Vec<u8>, Failure> {
 fn ask(verb: Verb, style: Style) -> Result<(), Failure> {
     let (place, request, style) = request(verb, style)?;
     let session = Session::open(&place)?;
+    let about = |failure: Failure| failure.about(&place.to_string());
     match request {
         Request::Watch { .. } => {
-            session.follow(request, |event| show(&Message::bare(event), style))
+            session.follow(request, |event| show(&Message::bare(event), style)).map_err(about)
         }
         request => {
-            let mut answer = session.ask(request)?;
+            let mut answer = session.ask(request).map_err(about)?;
             if let Response::Check(check) = &mut answer.head {
                 look_around(&session, &place.existing()?, check)?;
             }

@@ -25,13 +25,13 @@ fn two_nodes_have_the_same_and_know_each_other() {
     assert!(world.ok(&["status", "team"]).contains("connected"));
     // Who may not write is told who to ask, and what for.
     let denied = world.fails(&["mkdir", "other", "/x"], 3);
-    assert!(denied.contains("basefs grant NAME /"), "{denied}");
+    assert!(denied.contains("basefs grant other / "), "{denied}");
 }
 
 #[test]
 fn a_signal_ends_it_in_order_and_takes_the_socket_away() {
     let world = World::with_team();
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         let node = world.start("team", &[]);
         let socket = node.socket().to_owned();
         assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
