@@ -106,9 +106,9 @@ pub(crate) enum Verb {
     #[command(
         visible_alias = "resources",
         alias = "blocks",
-        after_help = "Example:\n  basefs status team"
+        after_help = "Examples:\n  basefs status team\n  basefs status team --every 2"
     )]
-    Status(Name),
+    Status(Status),
     /// List the nodes of the group, as the running node knows them
     #[command(after_help = "Example:\n  basefs members team")]
     Members(Name),
@@ -278,6 +278,15 @@ impl Profile {
             Profile::Mesh => "mesh",
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// The hierarchy
+    pub(crate) name: Place,
+    /// Say it again every so many seconds, as long as the node runs
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) every: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -304,6 +304,8 @@ pub(crate) struct RunningItem {
     pub(crate) commits: u64,
     /// KiB of memory, where the system tells.
     pub(crate) memory: Option<u64>,
+    /// Milliseconds of the processor, where the system tells.
+    pub(crate) cpu: Option<u64>,
 }
 
 /// How a peer is.

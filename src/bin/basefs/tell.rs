@@ -3,10 +3,11 @@
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, From, Put, Verb};
+use crate::args::{Cli, From, Put, Status, Verb};
 use crate::failure::Failure;
 use crate::local;
 use crate::node;
@@ -16,6 +17,7 @@ use crate::request::{CheckItem, Expected, Keep, Message, Request, Response};
 use crate::session::Session;
 use crate::socket::SOCKET;
 use crate::transfer;
+use crate::verbs::RUN_FIRST;
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
@@ -35,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Systemd(run) => node::unit(&run),
         Verb::Import(import) => transfer::import(&import, style),
         Verb::Export(export) => transfer::export(&export, style),
+        Verb::Status(Status { name, every: Some(seconds) }) => follow_status(&name, seconds, style),
         Verb::Put(put) => write(&put, style),
         other => ask(other, style),
     }
@@ -95,6 +98,21 @@ fn ask(verb: Verb, style: Style) -> Result<(), Failure> {
             show(&answer, style)?;
             verdict(&answer.head)
         }
+    }
+}
+
+/// Says how a node is, again and again until it ends.
+fn follow_status(place: &Place, seconds: u64, style: Style) -> Result<(), Failure> {
+    let session = Session::open(place)?;
+    if matches!(session, Session::Here(_)) {
+        return Err(Failure::unavailable(RUN_FIRST).about(&place.to_string()));
+    }
+    loop {
+        let answer = session.ask(Request::Status)?;
+        // A screen is filled from its top each time.
+        output(if style.color { b"\x1b[H\x1b[2J" } else { b"" })?;
+        show(&answer, style)?;
+        std::thread::sleep(Duration::from_secs(seconds));
     }
 }
 
@@ -195,7 +213,7 @@ fn request_of_people(verb: Verb, style: Style) -> Result<(Place, Request, Style)
         }
         Verb::Audit(audit) => (audit.name, R::Audit { key: audit.key }),
         Verb::Ticket(name) => (name.name, R::Ticket),
-        Verb::Status(name) => (name.name, R::Status),
+        Verb::Status(status) => (status.name, R::Status),
         Verb::Members(name) => (name.name, R::Members),
         Verb::Doctor(name) => (name.name, R::Check),
         other => return Err(Failure::usage(format!("{other:?} asks nothing of a replica"))),

@@ -140,6 +140,27 @@ fn a_node_that_speaks_otherwise_is_found_out() {
 }
 
 #[test]
+fn the_numbers_of_a_node_can_be_followed_until_it_ends() {
+    let world = World::with_team();
+    let alone = world.fails(&["resources", "team", "--every", "1"], 5);
+    assert!(alone.contains("basefs run team"), "{alone}");
+    let node = world.start("team", &[]);
+    let mut command = world.command(&["resources", "team", "--every", "1", "--json"]);
+    let mut following =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let mut entries = || -> serde_json::Value {
+        let line = lines.next().unwrap().unwrap();
+        serde_json::from_str::<serde_json::Value>(&line).unwrap()["entries"].take()
+    };
+    assert_eq!(entries(), 1);
+    world.put("/motd", "hello");
+    while entries() != 2 {}
+    assert_eq!(node.stop("-TERM"), Some(0));
+    assert_eq!(following.wait_with_output().unwrap().status.code(), Some(5));
+}
+
+#[test]
 fn a_watch_tells_what_is_there_and_what_changes() {
     let world = World::with_team();
     world.put("/etc/motd", "1");

@@ -324,6 +324,10 @@ fn status_text(status: &StatusItem, style: Style) -> String {
     if let Some(memory) = running.memory {
         table.row([cell("memory"), cell(bytes(memory * 1_024))]);
     }
+    if let Some(cpu) = running.cpu {
+        let (seconds, tenths) = (cpu / 1_000, cpu / 100 % 10);
+        table.row([cell("processor"), cell(format!("{seconds}.{tenths} s since it runs"))]);
+    }
     table.text() + &peer_table(&running.peers, style)
 }
 
