@@ -138,7 +138,8 @@ async fn end(shared: Arc<Shared>, dir: &Path) -> Result<(), Failure> {
     let _ = socket::connect(dir);
     socket::remove(dir);
     let mut left = FAREWELL;
-    while shared.callers.load(Ordering::Acquire) > 0 && !left.is_zero() {
+    // Whoever still answers a caller has it, and so has whoever waits for callers.
+    while Arc::strong_count(&shared) > 1 && !left.is_zero() {
         tokio::time::sleep(LOOK_AGAIN).await;
         left = left.saturating_sub(LOOK_AGAIN);
     }

@@ -14,7 +14,7 @@ fn two_nodes_have_the_same_and_know_each_other() {
     world.put("/motd", "hello");
     let first = world.start("team", &[]);
     world.ok(&["get", "other", &first.ticket]);
-    let _second = world.start("other", &["--profile", "mesh", "--join", &first.ticket]);
+    let second = world.start("other", &["--profile", "mesh", "--join", &first.ticket]);
     let deadline = Instant::now() + Duration::from_secs(20);
     while world.run(&["cat", "other", "/motd"]).out != "hello" {
         assert!(Instant::now() < deadline, "{}", world.ok(&["status", "other"]));
@@ -26,6 +26,11 @@ fn two_nodes_have_the_same_and_know_each_other() {
     // Who may not write is told who to ask, and what for.
     let denied = world.fails(&["mkdir", "other", "/x"], 3);
     assert!(denied.contains("basefs grant other / "), "{denied}");
+    // Who ends takes its leave, so that nobody looks for it.
+    assert_eq!(second.stop("-TERM"), Some(0));
+    while !world.ok(&["members", "team"]).contains("left") {
+        assert!(Instant::now() < deadline, "{}", world.ok(&["members", "team"]));
+    }
 }
 
 #[test]
