@@ -12,6 +12,7 @@ use basefs::Fs;
 use basefs::fs::Serving;
 use basefs::gossip::Profile as Network;
 use basefs::net::QuicConfig;
+use parking_lot::RwLock;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Profile, Run};
@@ -40,7 +41,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 struct Shared {
     fs: Fs,
-    node: Serving,
+    /// Nothing once it has left.
+    node: RwLock<Option<Serving>>,
     is_ending: AtomicBool,
     callers: AtomicUsize,
 }
@@ -64,14 +66,15 @@ pub(crate) fn run(run: &Run, style: Style) -> Result<(), Failure> {
             node.join(ticket).map_err(|error| Failure::failed(error.to_string()))?;
         }
         let listener = socket::listen(&dir)?;
+        // Whether or not anybody reads it.
+        let _ = announce(&node, style);
         let (is_ending, callers) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let node = RwLock::new(Some(node));
         let shared = Arc::new(Shared { fs, node, is_ending, callers });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || accept(&listener, &accepting));
-        // Whether or not anybody reads it.
-        let _ = announce(&shared, style);
         ended.await;
-        end(shared, &dir).await
+        end(&shared, &dir).await
     })
 }
 
@@ -115,8 +118,8 @@ fn signals() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Says that the node is there, and how others join.
-fn announce(shared: &Shared, style: Style) -> Result<(), Failure> {
-    let address = shared.node.address();
+fn announce(node: &Serving, style: Style) -> Result<(), Failure> {
+    let address = node.address();
     let addresses: Vec<String> = address.addresses.iter().map(ToString::to_string).collect();
     // No ticket: what a service prints ends in a log that others read.
     let text = if style.json {
@@ -132,22 +135,21 @@ fn announce(shared: &Shared, style: Style) -> Result<(), Failure> {
 }
 
 /// Leaves the group and takes the socket away.
-async fn end(shared: Arc<Shared>, dir: &Path) -> Result<(), Failure> {
+async fn end(shared: &Arc<Shared>, dir: &Path) -> Result<(), Failure> {
     shared.is_ending.store(true, Ordering::Release);
     // Whoever waits in `accept` is woken by a caller.
     let _ = socket::connect(dir);
     socket::remove(dir);
     let mut left = FAREWELL;
     // Whoever still answers a caller has it, and so has whoever waits for callers.
-    while Arc::strong_count(&shared) > 1 && !left.is_zero() {
+    while Arc::strong_count(shared) > 1 && !left.is_zero() {
         tokio::time::sleep(LOOK_AGAIN).await;
         left = left.saturating_sub(LOOK_AGAIN);
     }
-    match Arc::into_inner(shared) {
-        Some(Shared { node, .. }) => {
-            node.leave().await.map_err(|error| Failure::failed(error.to_string()))
-        }
-        // A caller who does not end holds it; the process ends all the same.
+    // A caller who says nothing does not keep the node from leaving.
+    let node = shared.node.try_write().and_then(|mut node| node.take());
+    match node {
+        Some(node) => node.leave().await.map_err(|error| Failure::failed(error.to_string())),
         None => Ok(()),
     }
 }
@@ -197,7 +199,10 @@ fn answer(stream: &Stream, shared: &Shared) -> io::Result<()> {
     if let Request::Watch { path, snapshot } = request.head {
         return watch(stream, shared, &path, snapshot);
     }
-    let answered = verbs::execute(&shared.fs, Some(&shared.node), request);
+    let node = shared.node.read();
+    let answered = verbs::execute(&shared.fs, node.as_ref(), request);
+    // Whoever is slow to read the answer holds nobody up.
+    drop(node);
     send(
         stream,
         &match answered {
