@@ -17,7 +17,7 @@ Usage: basefs VERB NAME …
 
 Hierarchies    new, join, ticket, run, status, members, doctor, genkey, systemd
 Files          ls, tree, cat, put, rm, mv, ln, mkdir, import, export, watch
-History        log, versions, diff, at, revert
+History        log, show, versions, diff, at, revert
 Conflicts      conflicts, explain, resolve
 People         keys, grant, revoke, audit
 This command   completions, man, help
@@ -120,9 +120,9 @@ pub(crate) enum Verb {
     #[command(
         visible_alias = "resources",
         alias = "blocks",
-        after_help = "Example:\n  basefs status team"
+        after_help = "Examples:\n  basefs status team\n  basefs status team --every 2"
     )]
-    Status(Name),
+    Status(Status),
     /// List the nodes of the group, as the running node knows them
     #[command(after_help = "Example:\n  basefs members team")]
     Members(Name),
@@ -178,8 +178,14 @@ pub(crate) enum Verb {
     Watch(Watch),
 
     /// Tell how what a path shows came to be
-    #[command(visible_alias = "show", after_help = "Example:\n  basefs log team /etc/motd")]
+    #[command(after_help = "Example:\n  basefs log team /etc/motd")]
     Log(Log),
+    /// Draw the versions of a path: what each was built on, and which one shows
+    #[command(
+        after_help = "Example:\n  basefs show team /etc/motd\n\n● shows, ○ something was built \
+                            on it, ◌ lost or has no content here, ✕ cut by a revoke"
+    )]
+    Show(Path),
     /// List every version of a path, with where it stands
     #[command(after_help = "Example:\n  basefs versions team /etc/motd")]
     Versions(Path),
@@ -294,6 +300,15 @@ impl Profile {
             Profile::Mesh => "mesh",
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// The hierarchy
+    pub(crate) name: Place,
+    /// Say it again every so many seconds, as long as the node runs
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) every: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -81,6 +81,17 @@ impl Failure {
         }
     }
 
+    /// The same with the name of the hierarchy in the advice, so that it can be copied.
+    pub(crate) fn about(mut self, name: &str) -> Self {
+        let line = |line: &str| match line.strip_prefix("  ") {
+            Some(advice) => format!("  {}", advice.replace(" NAME", &format!(" {name}"))),
+            None => line.to_owned(),
+        };
+        let lines: Vec<String> = self.message.lines().map(line).collect();
+        self.message = lines.join("\n");
+        self
+    }
+
     /// The message with advice after it.
     fn advise(cause: Cause, error: &dyn std::fmt::Display, advice: &str) -> Self {
         Self::new(cause, format!("{error}\n  {advice}"))
@@ -148,13 +159,15 @@ impl From<WriteError> for Failure {
         match error {
             WriteError::Store(error) => error.into(),
             WriteError::Path(_) => Self::new(Cause::Usage, error.to_string()),
-            WriteError::Denied { ref path, key } => Self::advise(
-                Cause::Denied,
-                &error,
-                &format!(
-                    "ask somebody who may (`basefs keys`) to run: basefs grant NAME {path} {key}"
-                ),
-            ),
+            WriteError::Denied { ref path, key } => {
+                // Grants are for directories, and there may be nothing at the path yet.
+                let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+                let dir = if dir.is_empty() { "/" } else { dir };
+                let advice = format!(
+                    "ask somebody who may (`basefs keys NAME`) to run: basefs grant NAME {dir} {key}"
+                );
+                Self::advise(Cause::Denied, &error, &advice)
+            }
             WriteError::Outranked { .. } => Self::new(Cause::Denied, error.to_string()),
             WriteError::NotSynced => Self::advise(
                 Cause::Unavailable,

@@ -40,7 +40,11 @@ pub(crate) fn join(join: &Join, style: Style) -> Result<(), Failure> {
         take_key(key, &dir)?;
     }
     let fs = Fs::join(&dir, &ticket)?;
-    let next = format!("basefs run {}", join.name);
+    let next = format!(
+        "basefs run {}; to write, let somebody who may run: basefs grant NAME PATH {}",
+        join.name,
+        fs.author()
+    );
     tell(&fs, &dir, "author", &next, style)
 }
 

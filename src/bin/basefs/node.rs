@@ -12,6 +12,7 @@ use basefs::Fs;
 use basefs::fs::Serving;
 use basefs::gossip::Profile as Network;
 use basefs::net::QuicConfig;
+use parking_lot::RwLock;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Profile, Run};
@@ -41,7 +42,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 struct Shared {
     fs: Fs,
-    node: Serving,
+    /// Nothing once it has left.
+    node: RwLock<Option<Serving>>,
     is_ending: AtomicBool,
     callers: AtomicUsize,
 }
@@ -64,19 +66,21 @@ pub(crate) fn run(run: &Run, style: Style) -> Result<(), Failure> {
         for ticket in &tickets {
             node.join(ticket).map_err(|error| Failure::failed(error.to_string()))?;
         }
+        let handlers = handlers::start(&fs, &dir, &run.handler)?;
         let listener = socket::listen(&dir)?;
+        // Whether or not anybody reads it.
+        let _ = announce(&node, style);
         let (is_ending, callers) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let node = RwLock::new(Some(node));
         let shared = Arc::new(Shared { fs, node, is_ending, callers });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || accept(&listener, &accepting));
-        let handlers = handlers::start(&shared.fs, &dir, &run.handler)?;
-        announce(&shared, style)?;
         ended.await;
         // Ends what they run, and waits for that.
         tokio::task::spawn_blocking(|| drop(handlers))
             .await
             .map_err(|error| Failure::failed(error.to_string()))?;
-        end(shared, &dir).await
+        end(&shared, &dir).await
     })
 }
 
@@ -109,52 +113,49 @@ fn config(run: &Run) -> QuicConfig {
 fn signals() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     })
 }
 
 /// Says that the node is there, and how others join.
-fn announce(shared: &Shared, style: Style) -> Result<(), Failure> {
-    let address = shared.node.address();
+fn announce(node: &Serving, style: Style) -> Result<(), Failure> {
+    let address = node.address();
     let addresses: Vec<String> = address.addresses.iter().map(ToString::to_string).collect();
-    let ticket = shared.node.ticket();
+    // No ticket: what a service prints ends in a log that others read.
     let text = if style.json {
         let value = serde_json::json!({
             "node": address.node.to_string(),
             "addresses": addresses,
-            "ticket": ticket.to_string(),
         });
         format!("{value}\n")
     } else {
-        format!(
-            "node {:.8} listens on {}\njoin with: {ticket}\n",
-            address.node,
-            addresses.join(", ")
-        )
+        format!("node {:.8} listens on {}\n", address.node, addresses.join(", "))
     };
     output(text.as_bytes())
 }
 
 /// Leaves the group and takes the socket away.
-async fn end(shared: Arc<Shared>, dir: &Path) -> Result<(), Failure> {
+async fn end(shared: &Arc<Shared>, dir: &Path) -> Result<(), Failure> {
     shared.is_ending.store(true, Ordering::Release);
     // Whoever waits in `accept` is woken by a caller.
     let _ = socket::connect(dir);
     socket::remove(dir);
     let mut left = FAREWELL;
-    while shared.callers.load(Ordering::Acquire) > 0 && !left.is_zero() {
+    // Whoever still answers a caller has it, and so has whoever waits for callers.
+    while Arc::strong_count(shared) > 1 && !left.is_zero() {
         tokio::time::sleep(LOOK_AGAIN).await;
         left = left.saturating_sub(LOOK_AGAIN);
     }
-    match Arc::into_inner(shared) {
-        Some(Shared { node, .. }) => {
-            node.leave().await.map_err(|error| Failure::failed(error.to_string()))
-        }
-        // A caller who does not end holds it; the process ends all the same.
+    // A caller who says nothing does not keep the node from leaving.
+    let node = shared.node.try_write().and_then(|mut node| node.take());
+    match node {
+        Some(node) => node.leave().await.map_err(|error| Failure::failed(error.to_string())),
         None => Ok(()),
     }
 }
@@ -204,7 +205,10 @@ fn answer(stream: &Stream, shared: &Shared) -> io::Result<()> {
     if let Request::Watch { path, from } = request.head {
         return watch(stream, shared, &path, &from);
     }
-    let answered = verbs::execute(&shared.fs, Some(&shared.node), request);
+    let node = shared.node.read();
+    let answered = verbs::execute(&shared.fs, node.as_ref(), request);
+    // Whoever is slow to read the answer holds nobody up.
+    drop(node);
     send(
         stream,
         &match answered {

@@ -31,6 +31,8 @@ pub(crate) enum Request {
     Log { path: String, limit: usize },
     /// Every version of a path.
     Versions { path: String },
+    /// The versions of a path, with what each was built on.
+    Show { path: String },
     /// What differs between two versions of the hierarchy.
     Diff { before: String, after: Option<String>, path: String },
     /// Why a path shows what it shows.
@@ -132,6 +134,8 @@ pub(crate) enum Response {
     Version { id: String, text: String },
     /// Versions of paths.
     Versions { versions: Vec<VersionItem> },
+    /// The versions of a path, with what each was built on.
+    Graph { versions: Vec<VersionItem> },
     /// What differs.
     Differences { differences: Vec<DifferenceItem> },
     /// Why a path shows what it shows.
@@ -205,6 +209,9 @@ pub(crate) struct VersionItem {
     pub(crate) size: Option<u64>,
     pub(crate) renamed_to: Option<String>,
     pub(crate) renamed_from: Option<String>,
+    /// The versions that it was built on, where that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) prev: Vec<String>,
 }
 
 /// A path that two versions show differently.
@@ -309,6 +316,8 @@ pub(crate) struct RunningItem {
     pub(crate) commits: u64,
     /// KiB of memory, where the system tells.
     pub(crate) memory: Option<u64>,
+    /// Milliseconds of the processor, where the system tells.
+    pub(crate) cpu: Option<u64>,
 }
 
 /// How a peer is.

@@ -90,8 +90,11 @@ impl Session {
 fn send(dir: &Path, request: &Message<Request>) -> Result<Stream, Failure> {
     let gone = || Failure::unavailable("the node has just ended\n  try again");
     let mut stream = socket::connect(dir)?.ok_or_else(gone)?;
-    frames::write(&mut stream, request, frames::MAX_REQUEST).map_err(|error| broken(&error))?;
-    Ok(stream)
+    match frames::write(&mut stream, request, frames::MAX_REQUEST) {
+        // A node that turns callers away answers before it has read, and hangs up.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(broken(&error)),
+        _ => Ok(stream),
+    }
 }
 
 fn receive(stream: &mut Stream) -> Result<Message<Response>, Failure> {

@@ -1,20 +1,24 @@
 //! From the command line to requests.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, Put, Verb};
+use crate::args::{Cli, Put, Status, Verb};
 use crate::failure::Failure;
 use crate::inspect;
 use crate::local;
 use crate::node;
 use crate::place::Place;
 use crate::render::{self, Listing, Style};
-use crate::request::{Expected, Keep, Message, Request, Response};
+use crate::request::{CheckItem, Expected, Keep, Message, Request, Response};
 use crate::session::Session;
+use crate::socket::SOCKET;
 use crate::transfer;
+use crate::verbs::RUN_FIRST;
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
@@ -35,6 +39,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Inspect(wanted) => inspect::run(&wanted),
         Verb::Import(import) => transfer::import(&import, style),
         Verb::Export(export) => transfer::export(&export, style),
+        Verb::Status(Status { name, every: Some(seconds) }) => follow_status(&name, seconds, style),
         Verb::Put(put) => write(&put, style),
         other => ask(other, style),
     }
@@ -60,7 +65,8 @@ fn write(put: &Put, style: Style) -> Result<(), Failure> {
     };
     let executable = put.executable.then_some(true);
     let head = Request::Write { path: put.at.path.clone(), executable, expected };
-    show(&session.call(Message { head, body })?, style)
+    let answer = session.call(Message { head, body });
+    show(&answer.map_err(|failure| failure.about(&put.at.name.to_string()))?, style)
 }
 
 /// What is in a file, or comes from standard input.
@@ -81,21 +87,67 @@ fn content(file: &Path) -> Result<Vec<u8>, Failure> {
 fn ask(verb: Verb, style: Style) -> Result<(), Failure> {
     let (place, request, style) = request(verb, style)?;
     let session = Session::open(&place)?;
+    let about = |failure: Failure| failure.about(&place.to_string());
     match request {
         Request::Watch { .. } => {
-            session.follow(request, |event| show(&Message::bare(event), style))
+            session.follow(request, |event| show(&Message::bare(event), style)).map_err(about)
         }
         request => {
-            let answer = session.ask(request)?;
+            let mut answer = session.ask(request).map_err(about)?;
+            if let Response::Check(check) = &mut answer.head {
+                look_around(&session, &place.existing()?, check)?;
+            }
             show(&answer, style)?;
             verdict(&answer.head)
         }
     }
 }
 
+/// Says how a node is, again and again until it ends.
+fn follow_status(place: &Place, seconds: u64, style: Style) -> Result<(), Failure> {
+    let session = Session::open(place)?;
+    if matches!(session, Session::Here(_)) {
+        return Err(Failure::unavailable(RUN_FIRST).about(&place.to_string()));
+    }
+    loop {
+        let answer = session.ask(Request::Status)?;
+        // A screen is filled from its top each time.
+        output(if style.color { b"\x1b[H\x1b[2J" } else { b"" })?;
+        show(&answer, style)?;
+        std::thread::sleep(Duration::from_secs(seconds));
+    }
+}
+
+/// What a check finds outside of the replica: in its directory.
+fn look_around(session: &Session, dir: &Path, check: &mut CheckItem) -> Result<(), Failure> {
+    let metadata = dir.metadata().map_err(|error| Failure::io(dir.display(), &error))?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    let has_socket = dir.join(SOCKET).exists();
+    let dir = dir.display();
+    if mode & 0o077 != 0 {
+        check.notes.push(format!("others can enter {dir} (mode {mode:o}); chmod 700 {dir}"));
+    }
+    if matches!(session, Session::Here(_)) && has_socket {
+        check.notes.push(
+            "the last node did not end in order; its socket is harmless, and the next takes it away"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
 /// Whether what came is a failure in itself.
 fn verdict(answer: &Response) -> Result<(), Failure> {
     match answer {
+        Response::Ticket { peers: 0, .. } => {
+            // Where that cannot be said, the ticket is as good.
+            let _ = writeln!(
+                std::io::stderr(),
+                "basefs: no node runs here, so this ticket names nobody to connect to\n  \
+                 start the node with `basefs run`, then print it again"
+            );
+            Ok(())
+        }
         Response::Check(check) if !check.problems.is_empty() => Err(Failure::failed(
             "damage was found\n  `basefs export` what can be read, then join again with a ticket of \
              another node",
@@ -141,6 +193,7 @@ fn request_of_people(verb: Verb, style: Style) -> Result<(Place, Request, Style)
 
     let (place, request) = match verb {
         Verb::Log(log) => (log.at.name, R::Log { path: log.at.path, limit: log.limit }),
+        Verb::Show(at) => (at.name, R::Show { path: at.path }),
         Verb::Versions(at) => (at.name, R::Versions { path: at.path }),
         Verb::Diff(diff) => {
             (diff.name, R::Diff { before: diff.before, after: diff.after, path: diff.path })
@@ -161,7 +214,7 @@ fn request_of_people(verb: Verb, style: Style) -> Result<(Place, Request, Style)
         }
         Verb::Audit(audit) => (audit.name, R::Audit { key: audit.key }),
         Verb::Ticket(name) => (name.name, R::Ticket),
-        Verb::Status(name) => (name.name, R::Status),
+        Verb::Status(status) => (status.name, R::Status),
         Verb::Members(name) => (name.name, R::Members),
         Verb::Doctor(name) => (name.name, R::Check),
         other => return Err(Failure::usage(format!("{other:?} asks nothing of a replica"))),

@@ -74,8 +74,9 @@ fn failures_can_be_told_apart() {
     world.fails(&["cat", "team", "/nothing"], 1);
     world.fails(&["cat", "team", "/a/../b"], 2);
     world.fails(&["put", "team", "/motd", "--new"], 4);
-    let ticket = world.ok(&["ticket", "team"]);
-    world.ok(&["join", "other", ticket.trim()]);
+    let ticket = world.run(&["ticket", "team"]).out;
+    let joined = world.ok(&["join", "other", ticket.trim()]);
+    assert!(joined.contains("basefs run other") && joined.contains("basefs grant"), "{joined}");
     world.fails(&["mkdir", "other", "/x"], 5);
     let members = world.fails(&["members", "team"], 5);
     assert!(members.contains("basefs run"), "{members}");
@@ -102,6 +103,8 @@ fn damage_is_found_and_named() {
     assert!(
         sound.contains("2 entries, 1 file of 1000000 bytes") && sound.contains("nothing is dam")
     );
+    std::fs::set_permissions(world.home("team"), PermissionsExt::from_mode(0o755)).unwrap();
+    assert!(world.ok(&["doctor", "team"]).contains("note: others can enter"));
     std::fs::remove_dir_all(world.home("team").join("packs")).unwrap();
     std::fs::create_dir(world.home("team").join("packs")).unwrap();
     let said = world.run(&["doctor", "team"]);

@@ -14,7 +14,7 @@ fn two_nodes_have_the_same_and_know_each_other() {
     world.put("/motd", "hello");
     let first = world.start("team", &[]);
     world.ok(&["get", "other", &first.ticket]);
-    let _second = world.start("other", &["--profile", "mesh", "--join", &first.ticket]);
+    let second = world.start("other", &["--profile", "mesh", "--join", &first.ticket]);
     let deadline = Instant::now() + Duration::from_secs(20);
     while world.run(&["cat", "other", "/motd"]).out != "hello" {
         assert!(Instant::now() < deadline, "{}", world.ok(&["status", "other"]));
@@ -25,13 +25,20 @@ fn two_nodes_have_the_same_and_know_each_other() {
     assert!(world.ok(&["status", "team"]).contains("connected"));
     // Who may not write is told who to ask, and what for.
     let denied = world.fails(&["mkdir", "other", "/x"], 3);
-    assert!(denied.contains("basefs grant NAME /"), "{denied}");
+    assert!(denied.contains("basefs grant other / "), "{denied}");
+    // Who ends takes its leave, so that nobody looks for it.
+    let silent = UnixStream::connect(second.socket()).unwrap();
+    assert_eq!(second.stop("-TERM"), Some(0));
+    drop(silent);
+    while !world.ok(&["members", "team"]).contains("left") {
+        assert!(Instant::now() < deadline, "{}", world.ok(&["members", "team"]));
+    }
 }
 
 #[test]
 fn a_signal_ends_it_in_order_and_takes_the_socket_away() {
     let world = World::with_team();
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         let node = world.start("team", &[]);
         let socket = node.socket().to_owned();
         assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -48,6 +55,7 @@ fn what_a_crash_left_is_in_nobodys_way() {
     let socket = node.socket().to_owned();
     assert_eq!(node.stop("-KILL"), None);
     assert!(socket.exists(), "nobody could take it away");
+    assert!(world.ok(&["doctor", "team"]).contains("note: the last node"));
     world.put("/motd", "here");
     let _node = world.start("team", &[]);
     assert_eq!(world.ok(&["cat", "team", "/motd"]), "here");
@@ -136,6 +144,27 @@ fn a_node_that_speaks_otherwise_is_found_out() {
     let said = world.fails(&["ls", "team"], 4);
     assert!(said.contains("start the node again"), "{said}");
     other.join().unwrap();
+}
+
+#[test]
+fn the_numbers_of_a_node_can_be_followed_until_it_ends() {
+    let world = World::with_team();
+    let alone = world.fails(&["resources", "team", "--every", "1"], 5);
+    assert!(alone.contains("basefs run team"), "{alone}");
+    let node = world.start("team", &[]);
+    let mut command = world.command(&["resources", "team", "--every", "1", "--json"]);
+    let mut following =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let mut entries = || -> serde_json::Value {
+        let line = lines.next().unwrap().unwrap();
+        serde_json::from_str::<serde_json::Value>(&line).unwrap()["entries"].take()
+    };
+    assert_eq!(entries(), 1);
+    world.put("/motd", "hello");
+    while entries() != 2 {}
+    assert_eq!(node.stop("-TERM"), Some(0));
+    assert_eq!(following.wait_with_output().unwrap().status.code(), Some(5));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What people and programs read: the only place where answers are printed.
 
+mod graph;
 mod table;
 mod text;
 
@@ -99,6 +100,11 @@ pub(crate) fn print(
         head => to.write_all(text::text(head, style).as_bytes()),
     };
     written.and_then(|()| to.flush()).map_err(|error| Failure::output(&error))
+}
+
+/// A number of things, in the singular if it is one.
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// A text as it can go to a terminal: what would move the cursor or change the colour is shown

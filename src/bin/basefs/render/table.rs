@@ -3,7 +3,7 @@
 use super::{Paint, Style, plain};
 
 /// A cell: what it says and in which colour.
-type Cell = (String, Option<Paint>);
+pub(super) type Cell = (String, Option<Paint>);
 
 /// Rows of cells; the last column is not filled up.
 #[derive(Debug)]

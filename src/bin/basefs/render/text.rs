@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::table::{Table, cell, painted};
-use super::{Listing, Paint, Style, plain};
+use super::table::{Cell, Table, cell, painted};
+use super::{Listing, Paint, Style, count, plain};
 use crate::request::{
     AuditItem, CheckItem, ConflictItem, EventItem, Item, KeyItem, Kind, MemberItem, PeerItem,
     Response, RevokeItem, Rights, StatusItem, VersionItem,
@@ -26,6 +26,7 @@ pub(super) fn text(answer: &Response, style: Style) -> String {
         Response::Listing { top, items } => listing(top, items, style),
         Response::Version { id, text } => format!("{}\n", if style.full { text } else { id }),
         Response::Versions { versions } => version_table(versions, style),
+        Response::Graph { versions } => version_graph(versions, style),
         Response::Differences { differences } => {
             let lines = differences.iter().map(|difference| plain(&difference.text) + "\n");
             lines.collect()
@@ -152,10 +153,6 @@ fn tree(top: &str, items: &[Item], style: Style) -> String {
     text
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
-
 /// A length for people.
 fn bytes(length: u64) -> String {
     let mut unit = 1;
@@ -181,23 +178,37 @@ fn who(version: &VersionItem) -> String {
 fn version_table(versions: &[VersionItem], style: Style) -> String {
     let mut table = Table::new(style, &[4]);
     for version in versions {
-        let status = match version.status.as_str() {
-            "current" => Paint::Good,
-            "superseded" => Paint::Faint,
-            _ => Paint::Bad,
-        };
-        let renamed = version.renamed_to.as_ref().map(|to| format!(" to {to}"));
-        let renamed = renamed.or(version.renamed_from.as_ref().map(|from| format!(" from {from}")));
-        table.row([
-            painted(short(&version.id), Paint::Id),
-            cell(when(version.time)),
-            cell(who(version)),
-            painted(version.status.as_str(), status),
-            cell(version.size.map_or_else(String::new, |size| size.to_string())),
-            cell(format!("{} {}{}", version.verb, version.path, renamed.unwrap_or_default())),
-        ]);
+        table.row(version_cells(version));
     }
     table.text()
+}
+
+/// The versions of a path, with lines to what each was built on.
+fn version_graph(versions: &[VersionItem], style: Style) -> String {
+    let mut table = Table::new(style, &[5]);
+    for (line, number) in super::graph::rows(versions) {
+        let cells = number.map_or_else(Vec::new, |number| version_cells(&versions[number]).into());
+        table.row(std::iter::once(cell(line)).chain(cells));
+    }
+    table.text()
+}
+
+fn version_cells(version: &VersionItem) -> [Cell; 6] {
+    let status = match version.status.as_str() {
+        "current" => Paint::Good,
+        "superseded" => Paint::Faint,
+        _ => Paint::Bad,
+    };
+    let renamed = version.renamed_to.as_ref().map(|to| format!(" to {to}"));
+    let renamed = renamed.or(version.renamed_from.as_ref().map(|from| format!(" from {from}")));
+    [
+        painted(short(&version.id), Paint::Id),
+        cell(when(version.time)),
+        cell(who(version)),
+        painted(version.status.as_str(), status),
+        cell(version.size.map_or_else(String::new, |size| size.to_string())),
+        cell(format!("{} {}{}", version.verb, version.path, renamed.unwrap_or_default())),
+    ]
 }
 
 /// A time of the wall clock, in UTC.
@@ -308,10 +319,14 @@ fn status_text(status: &StatusItem, style: Style) -> String {
     table.row([cell("running"), cell(format!("process {}", running.pid))]);
     table.row([cell("listening"), cell(running.addresses.join(", "))]);
     table.row([cell("members"), cell(running.members.to_string())]);
-    let (written, commits) = (bytes(running.stored_bytes), running.commits);
-    table.row([cell("written"), cell(format!("{written} in {commits} commits since it runs"))]);
+    let written = bytes(running.stored_bytes);
+    table.row([cell("written"), cell(format!("{written} since it runs"))]);
     if let Some(memory) = running.memory {
         table.row([cell("memory"), cell(bytes(memory * 1_024))]);
+    }
+    if let Some(cpu) = running.cpu {
+        let (seconds, tenths) = (cpu / 1_000, cpu / 100 % 10);
+        table.row([cell("processor"), cell(format!("{seconds}.{tenths} s since it runs"))]);
     }
     table.text() + &peer_table(&running.peers, style)
 }

@@ -65,7 +65,7 @@ pub(crate) fn import(import: &Import, style: Style) -> Result<(), Failure> {
                 let is_full = load.body.len() + content.len() > BATCH_BYTES
                     || load.changes.len() >= BATCH_CHANGES;
                 if is_full {
-                    send(&session, &mut load, import.dry_run)?;
+                    send(&session, &mut load, import)?;
                 }
                 load.changes.push(change);
                 if !import.dry_run {
@@ -78,7 +78,7 @@ pub(crate) fn import(import: &Import, style: Style) -> Result<(), Failure> {
             Err(Problem::There(failure)) => return Err(failure),
         }
     }
-    send(&session, &mut load, import.dry_run)?;
+    send(&session, &mut load, import)?;
     progress.end("imported")
 }
 
@@ -201,9 +201,9 @@ fn note(progress: &mut Progress, change: &Change, is_known: bool) -> Result<(), 
 }
 
 /// Writes what is waiting.
-fn send(session: &Session, load: &mut Load, dry_run: bool) -> Result<(), Failure> {
+fn send(session: &Session, load: &mut Load, import: &Import) -> Result<(), Failure> {
     let Load { changes, body } = std::mem::take(load);
-    if dry_run || changes.is_empty() {
+    if import.dry_run || changes.is_empty() {
         return Ok(());
     }
     let sent = session.call(Message { head: Request::Batch { changes }, body });
@@ -211,6 +211,6 @@ fn send(session: &Session, load: &mut Load, dry_run: bool) -> Result<(), Failure
         failure.message.push_str(
             "\n  what came before stays; put that right and import again, what is there is skipped",
         );
-        failure
+        failure.about(&import.name.to_string())
     })
 }

@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::{Cause, Failure};
-use crate::render::{Style, plain};
+use crate::render::{Style, count, plain};
 use crate::request::{Item, Kind, Request, Response};
 use crate::session::Session;
 use crate::tell::output;
@@ -89,10 +89,9 @@ impl Progress {
             .to_string()
         } else {
             let verb = if dry_run { format!("would have {verb}") } else { verb.to_owned() };
-            format!(
-                "{verb} {files} files ({bytes} bytes), {links} links and {dirs} directories; \
-                 {unchanged} are as they were"
-            )
+            let (files, links) = (count(files, "file", "files"), count(links, "link", "links"));
+            let dirs = count(dirs, "directory", "directories");
+            format!("{verb} {files} ({bytes} bytes), {links} and {dirs}; {unchanged} unchanged")
         };
         output(format!("{text}\n").as_bytes())?;
         match problems {

@@ -13,6 +13,8 @@ pub(crate) const RUN_FIRST: &str = "no node of this hierarchy runs here, and onl
                                     start it with `basefs run NAME`, or as a service (`basefs \
                                     systemd --help`)";
 
+/// The unit of times in `/proc`: USER_HZ is 100 on every architecture that Linux runs on.
+const TICK_MILLIS: u64 = 10;
 /// Problems that a check names one by one; of more, the number.
 const MAX_PROBLEMS: usize = 1_000;
 
@@ -47,7 +49,18 @@ fn running(fs: &Fs, node: &Serving) -> RunningItem {
         stored_bytes: store.bytes_written,
         commits: store.commits,
         memory: memory(),
+        cpu: cpu(),
     }
+}
+
+/// Milliseconds of the processor that this process took, where the system tells.
+fn cpu() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program comes in brackets and may have any characters.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let ticks: u64 = ticks.sum::<Result<u64, _>>().ok()?;
+    Some(ticks * TICK_MILLIS)
 }
 
 /// KiB of memory that this process has, where the system tells.

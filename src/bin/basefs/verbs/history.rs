@@ -1,9 +1,10 @@
 //! Versions, conflicts, and why a path shows what it shows.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use basefs::Fs;
+use basefs::entry::SignedEntry;
 use basefs::fs::Version;
 use basefs::id::PublicKey;
 
@@ -46,6 +47,22 @@ fn written_below(fs: &Fs, path: &str) -> Result<Vec<Version>, Failure> {
 
 pub(super) fn versions(fs: &Fs, path: &str) -> Result<Response, Failure> {
     items_of(fs, &fs.versions(path)?)
+}
+
+/// The versions of a path with what each was built on, which only the entries themselves say.
+pub(super) fn show(fs: &Fs, path: &str) -> Result<Response, Failure> {
+    let labels = items::Labels::of(fs)?;
+    let mut versions: Vec<_> = fs.versions(path)?.iter().map(|one| labels.version(one)).collect();
+    versions.sort_by(|a, b| (b.time, &b.id).cmp(&(a.time, &a.id)));
+    let numbers: BTreeMap<String, usize> =
+        versions.iter().enumerate().map(|(number, one)| (one.id.clone(), number)).collect();
+    for entry in fs.export() {
+        let Ok(entry) = SignedEntry::decode(&entry?) else { continue };
+        if let Some(number) = numbers.get(&entry.id().to_string()) {
+            versions[*number].prev = entry.body().prev.iter().map(ToString::to_string).collect();
+        }
+    }
+    Ok(Response::Graph { versions })
 }
 
 fn items_of(fs: &Fs, versions: &[Version]) -> Result<Response, Failure> {

@@ -59,6 +59,7 @@ impl Labels {
             size: version.size,
             renamed_to: version.renamed_to.clone(),
             renamed_from: version.renamed_from.clone(),
+            prev: Vec::new(),
         }
     }
 

@@ -45,6 +45,7 @@ pub(crate) fn execute(fs: &Fs, node: Option<&Serving>, request: Message<Request>
         R::Version => history::version(fs),
         R::Log { path, limit } => history::log(fs, &path, limit),
         R::Versions { path } => history::versions(fs, &path),
+        R::Show { path } => history::show(fs, &path),
         R::Diff { before, after, path } => history::diff(fs, &before, after.as_deref(), &path),
         R::Explain { path, at } => history::explain(fs, &path, at.as_deref()),
         R::Revert { path, version } => history::revert(fs, path, &version),
