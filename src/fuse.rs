@@ -30,6 +30,7 @@ mod errno;
 mod file;
 mod kernel;
 mod naming;
+mod notify;
 mod source;
 mod special;
 mod staging;
@@ -47,9 +48,10 @@ use std::path::{Path, PathBuf};
 use fuser::{BackgroundSession, Config, MountOption, SessionACL};
 use rustix::mount::{UnmountFlags, unmount};
 
-use crate::fs::{Fs, Snapshot};
+use crate::fs::{Fs, Snapshot, WatchFrom};
 
 use kernel::Kernel;
+use notify::Teller;
 use source::Source;
 use volume::Volume;
 
@@ -165,6 +167,8 @@ pub struct Mount {
     dir: PathBuf,
     volume: Arc<Volume>,
     session: Option<BackgroundSession>,
+    /// None for the past, which does not change.
+    teller: Option<Teller>,
 }
 
 impl Mount {
@@ -180,12 +184,24 @@ impl Mount {
     ) -> Result<Self, MountError> {
         let dir = check_dir(dir.as_ref())?;
         let fs = fs.with_durability(crate::store::Durability::Deferred);
+        // From before anything is shown.
+        let watch = match &options.at {
+            None => fs.watch("/", WatchFrom::Now).ok(),
+            Some(_) => None,
+        };
         let source = Source::new(fs, options.at.clone(), options.read_only);
         let volume = Arc::new(Volume::new(source, options));
         let kernel = Kernel(Arc::clone(&volume));
         let mounted = fuser::spawn_mount(kernel, &dir, &config(options));
         let session = mounted.map_err(|error| refused(&dir, error))?;
-        Ok(Self { dir, volume, session: Some(session) })
+        let notifier = session.notifier();
+        let mut mount = Self { dir, volume, session: Some(session), teller: None };
+        if let Some(watch) = watch {
+            let (volume, dir) = (Arc::clone(&mount.volume), mount.dir.clone());
+            let teller = Teller::spawn(volume, watch, notifier, dir);
+            mount.teller = Some(teller.map_err(|error| mount.io(error))?);
+        }
+        Ok(mount)
     }
 
     /// Where it is mounted.
@@ -222,6 +238,8 @@ impl Mount {
 
     fn end(&mut self) -> Result<(), MountError> {
         let Some(session) = self.session.take() else { return Ok(()) };
+        // It uses the mount itself.
+        self.teller = None;
         let published = self.volume.publish_all();
         if session.guard.is_finished() {
             // Somebody has unmounted it.

@@ -78,6 +78,13 @@ impl OpenFile {
         }
     }
 
+    /// The content that it had when it was removed, unless it is known.
+    pub(super) fn is_now(&mut self, bytes: Bytes) {
+        if self.is_unread() {
+            self.content = Content::Known(bytes);
+        }
+    }
+
     /// The content, as far as it is known.
     fn bytes(&self) -> &[u8] {
         match &self.content {

@@ -49,7 +49,8 @@ impl Volume {
                 let handle = Handle::Special(special::content(&self.source, path)?);
                 self.table.lock().opened(ino)?;
                 let is_volatile = special::is_volatile(path);
-                let kept = if is_volatile { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::empty() };
+                let kept =
+                    if is_volatile { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::empty() };
                 return Ok((self.add_handle(handle), kept));
             }
         }
@@ -261,7 +262,8 @@ impl Volume {
         if !table.closed(ino) {
             return;
         }
-        let lost = table.node(ino).ok().filter(|node| node.is_new).and_then(|node| node.path.clone());
+        let lost =
+            table.node(ino).ok().filter(|node| node.is_new).and_then(|node| node.path.clone());
         if let Some(path) = lost {
             table.detach(&path);
         }

@@ -210,7 +210,7 @@ impl Volume {
 
     /// When a version was written. Reading that takes a look at the disk, so it is kept while the
     /// kernel remembers the number.
-    fn modified(&self, ino: Option<INodeNo>, found: &Metadata) -> Result<SystemTime> {
+    pub(super) fn modified(&self, ino: Option<INodeNo>, found: &Metadata) -> Result<SystemTime> {
         let Some(version) = found.version() else { return Ok(UNIX_EPOCH) };
         let known = ino.and_then(|ino| self.table.lock().node(ino).ok()?.written);
         if let Some((_, modified)) = known.filter(|(known, _)| *known == version) {
@@ -301,10 +301,9 @@ impl Volume {
     /// Lists a directory anew, for a handle that starts to read it again or for the first time.
     pub(super) fn list(&self, ino: INodeNo, number: u64) -> Result<Arc<Vec<Listed>>> {
         let path = self.table.lock().path(ino)?;
-        let mut listed = Vec::from([".", ".."].map(|name| Listed {
-            name: name.into(),
-            kind: FileType::Directory,
-        }));
+        let mut listed = Vec::from(
+            [".", ".."].map(|name| Listed { name: name.into(), kind: FileType::Directory }),
+        );
         if special::is_special(&path) && !special::is_of_hierarchy(&path) {
             listed.extend(special::list(&self.source, &path)?);
         } else {
@@ -417,7 +416,9 @@ mod tests {
         {
             assert!(leads_out(link, target), "{link} {target}");
         }
-        for (link, target) in [("/a", "b/c"), ("/d/a", "../x"), ("/d/e/a", ".././../x"), ("/a", ".")] {
+        for (link, target) in
+            [("/a", "b/c"), ("/d/a", "../x"), ("/d/e/a", ".././../x"), ("/a", ".")]
+        {
             assert!(!leads_out(link, target), "{link} {target}");
         }
     }

@@ -1,6 +1,10 @@
 //! Hierarchies that are really mounted. Where the system has no FUSE the tests say so and pass.
 
+mod peers;
+mod random;
 mod reading;
+mod special;
+mod writing;
 
 use std::path::{Path, PathBuf};
 
