@@ -187,6 +187,7 @@ fn who_may_not_write_is_told_before_the_first_byte() {
 
     // Revoked with a file open: `close` cannot be told from `drop`, `fsync` can.
     let mut file = OpenOptions::new().append(true).open(world.at("/team/plan")).unwrap();
+    team::send(&world.fs, &founder);
     founder.revoke("/team", world.fs.author()).unwrap();
     team::send(&founder, &world.fs);
     file.write_all(b" no more").unwrap();
