@@ -1,9 +1,11 @@
 //! Hierarchies that are really mounted. Where the system has no FUSE the tests say so and pass.
 
 mod peers;
+mod process;
 mod random;
 mod reading;
 mod special;
+mod stress;
 mod writing;
 
 use std::path::{Path, PathBuf};

@@ -65,8 +65,7 @@ fn many_names_are_listed_each_once() {
 #[test]
 fn a_mount_point_is_an_empty_directory() {
     let Some(world) = World::new() else { return };
-    let hierarchy = world.fs.clone();
-    let spawn = |dir: &std::path::Path| Mount::spawn(&hierarchy, dir, &MountOptions::default());
+    let spawn = |dir: &std::path::Path| Mount::spawn(&world.fs, dir, &MountOptions::default());
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
