@@ -39,13 +39,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(version) = at {
         options.at = Some(fs.at(&version.parse()?)?);
     }
+    // Listened to before there is something to unmount.
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
     let mount = Mount::spawn(&fs, dir, &options)?;
     println!("{} is mounted; interrupt to unmount it", mount.dir().display());
-    let mut ended = signal(SignalKind::terminate())?;
     while mount.is_mounted() {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => break,
-            _ = ended.recv() => break,
+            _ = interrupted.recv() => break,
+            _ = terminated.recv() => break,
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     }

@@ -38,11 +38,15 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
-    /// Something that exists.
-    pub(super) fn existing(is_executable: bool, modified: SystemTime) -> Self {
+    /// Something that exists, at a version.
+    pub(super) fn existing(
+        version: Option<EntryId>,
+        is_executable: bool,
+        modified: SystemTime,
+    ) -> Self {
         Self {
             content: Content::Unread,
-            version: None,
+            version,
             is_executable,
             is_changed: false,
             has_new_bytes: false,
@@ -53,36 +57,21 @@ impl OpenFile {
     /// A file that is to be.
     pub(super) fn new(is_executable: bool) -> Self {
         let content = Content::Staged(Vec::new());
-        let existing = Self::existing(is_executable, SystemTime::now());
+        let existing = Self::existing(None, is_executable, SystemTime::now());
         Self { content, is_changed: true, ..existing }
     }
 
-    pub(super) fn is_unread(&self) -> bool {
+    fn is_unread(&self) -> bool {
         matches!(self.content, Content::Unread)
     }
 
-    /// Reads the content, unless it is known.
-    pub(super) fn load(&mut self, source: &Source, path: Option<&str>) -> Result<()> {
+    /// Reads the content of its version, unless it is known.
+    pub(super) fn load(&mut self, source: &Source) -> Result<()> {
         if self.is_unread() {
-            let (bytes, version) = source.read(path.ok_or(Errno::ESTALE)?)?;
-            self.content = Content::Known(bytes);
-            self.version = version;
+            let version = self.version.ok_or(Errno::ESTALE)?;
+            self.content = Content::Known(source.read_version(&version)?);
         }
         Ok(())
-    }
-
-    /// A peer has changed it: what was not changed here is read again.
-    pub(super) fn renew(&mut self, is_executable: bool, modified: SystemTime) {
-        if !self.is_changed {
-            *self = Self::existing(is_executable, modified);
-        }
-    }
-
-    /// The content that it had when it was removed, unless it is known.
-    pub(super) fn is_now(&mut self, bytes: Bytes) {
-        if self.is_unread() {
-            self.content = Content::Known(bytes);
-        }
     }
 
     /// The content, as far as it is known.

@@ -72,6 +72,10 @@ impl Volume {
             let version = fs.set_executable(&path, is_executable);
             let version = version.map_err(|error| of_write(&error))?;
             self.note_own(&path, Some(version));
+            if let Some(file) = &mut file {
+                file.version = Some(version);
+            }
+            self.table.lock().node_mut(ino)?.told = Some(version);
         }
         Ok(())
     }
@@ -179,7 +183,7 @@ impl Volume {
     fn keep_for_holders(&self, path: &str) -> Result<()> {
         let ino = self.table.lock().ino(path);
         let file = ino.and_then(|ino| self.file(ino).ok());
-        file.map_or(Ok(()), |(file, _)| file.lock().load(&self.source, Some(path)))
+        file.map_or(Ok(()), |(file, _)| file.lock().load(&self.source))
     }
 
     pub(super) fn rename(
@@ -218,6 +222,9 @@ impl Volume {
         let version = fs.rename(&from, &to).map_err(|error| of_write(&error))?;
         self.note_own(&from, found.version());
         self.note_own(&to, Some(version));
+        if let Some((file, _)) = ino.and_then(|ino| self.file(ino).ok()) {
+            file.lock().version = Some(version);
+        }
         let mut table = self.table.lock();
         table.moved(&from, &to);
         table.touch(dir_of(&from));
@@ -225,6 +232,7 @@ impl Volume {
         if let Some(node) = ino.and_then(|ino| table.node_mut(ino).ok()) {
             // Under its new name it is another version, and was not changed.
             node.written = Some((version, modified));
+            node.told = Some(version);
         }
         Ok(())
     }

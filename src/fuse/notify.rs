@@ -9,12 +9,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread::{Builder, JoinHandle};
 
-use fuser::{FileType, INodeNo, Notifier};
+use fuser::{INodeNo, Notifier};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
 use crate::fs::{ChangeKind, PathChange, Watch, WatchEvent};
 use crate::fuse::split;
-use crate::fuse::volume::{Volume, kind_of};
+use crate::fuse::volume::Volume;
 
 /// How often the thread looks whether it is to end.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -70,7 +70,7 @@ struct Telling {
 struct Known {
     parent: Option<INodeNo>,
     ino: Option<INodeNo>,
-    /// What is there is something else than before.
+    /// What is there has another number than before.
     is_replaced: bool,
 }
 
@@ -85,11 +85,11 @@ impl Telling {
             ignored(self.notifier.inval_inode(ino, 0, 0));
         }
         if let Some(parent) = known.parent {
-            if is_removed || known.is_replaced {
-                match known.ino.map(|ino| self.notifier.delete(parent, ino, name)) {
-                    Some(Ok(())) => {}
-                    _ => ignored(self.notifier.inval_entry(parent, name)),
-                }
+            let removed = known.ino.filter(|_| is_removed);
+            match removed.map(|ino| self.notifier.delete(parent, ino, name)) {
+                Some(Ok(())) => {}
+                None if !known.is_replaced => {}
+                _ => ignored(self.notifier.inval_entry(parent, name)),
             }
             // Its attributes, not its pages.
             ignored(self.notifier.inval_inode(parent, -1, 0));
@@ -175,35 +175,34 @@ impl Volume {
         Some(Known { parent, ino, is_replaced })
     }
 
-    /// Something was removed by a peer. Whoever reads it reads on; what was written to it is made
-    /// an entry when it is closed, so that nothing is lost.
+    /// Something was removed by a peer. Whoever reads it reads on; who may write to it can, and
+    /// what is written is an entry when it is closed, so that nothing is lost.
     fn gone(&self, ino: INodeNo, change: &PathChange) {
         if let Ok((file, _)) = self.file(ino) {
             let mut file = file.lock();
-            if file.is_changed {
-                return;
-            }
-            if let Some(bytes) = change.before.and_then(|id| self.source.read_version(&id).ok()) {
-                file.is_now(bytes);
+            if !file.is_changed && file.load(&self.source).is_err() {
+                tracing::debug!(path = change.path, "what was removed cannot be read any more");
             }
         }
-        self.table.lock().detach(&change.path);
+        let mut table = self.table.lock();
+        if !table.node(ino).is_ok_and(|node| node.is_written) {
+            table.detach(&change.path);
+        }
     }
 
-    /// A path shows another version. Says whether it is something else now, a directory where a
-    /// file was, which has another number.
+    /// A path shows another version. Says whether it has another number now: it is a directory
+    /// where a file was, or somebody reads the old version.
     fn renew(&self, ino: INodeNo, path: &str) -> bool {
-        let Ok(found) = self.source.metadata(path) else { return false };
-        let is_known = |kind: FileType| kind == kind_of(found.file_type());
-        if !self.table.lock().node(ino).is_ok_and(|node| is_known(node.kind)) {
-            self.table.lock().detach(path);
+        let Ok(shown) = self.shown(path) else { return false };
+        let mut table = self.table.lock();
+        if !table.node(ino).is_ok_and(|node| node.kind == shown.kind) {
+            table.detach(path);
             return true;
         }
-        if let Ok((file, _)) = self.file(ino)
-            && let Ok(modified) = self.modified(Some(ino), &found)
-        {
-            file.lock().renew(found.is_executable(), modified);
+        drop(table);
+        if let Err(error) = self.part(path, &shown) {
+            tracing::debug!(?error, path, "an old version cannot be read any more");
         }
-        false
+        self.table.lock().ino(path) != Some(ino)
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn about(source: &Source, path: &str) -> Result<About> {
 }
 
 fn about_one(kind: FileType, len: u64, modified: SystemTime) -> About {
-    About { kind, len, is_executable: false, is_writable: false, modified }
+    About { kind, len, is_executable: false, is_writable: false, modified, version: None }
 }
 
 pub(super) fn list(source: &Source, path: &str) -> Result<Vec<Listed>> {

@@ -54,7 +54,7 @@ impl Volume {
                 return Ok((self.add_handle(handle), kept));
             }
         }
-        self.hold(ino, path.as_deref())?;
+        self.hold(ino, path.as_deref(), writes)?;
         let appends = has(flags.0, OFlags::APPEND);
         if has(flags.0, OFlags::TRUNC) {
             self.resize(ino, 0)?;
@@ -62,22 +62,38 @@ impl Volume {
         Ok((self.add_handle(Handle::File { appends }), FopenFlags::empty()))
     }
 
-    /// One more handle of a file.
-    fn hold(&self, ino: INodeNo, path: Option<&str>) -> Result<()> {
-        let is_open = self.table.lock().node(ino)?.file.is_some();
-        let fresh = match path {
-            Some(path) if !is_open => {
-                let about = self.about_path(path)?;
-                Some(OpenFile::existing(about.is_executable, about.modified))
-            }
-            _ => None,
-        };
+    /// One more handle of a file. Where the kernel was told of another version than would be read,
+    /// it asks again, for it answers `ESTALE` to nobody before it has tried that.
+    fn hold(&self, ino: INodeNo, path: Option<&str>, writes: bool) -> Result<()> {
+        if let Some(path) = path {
+            self.hold_shown(ino, path)?;
+        }
         let mut table = self.table.lock();
         let node = table.node_mut(ino)?;
         if node.file.is_none() {
-            node.file = Some(Arc::new(Mutex::new(fresh.ok_or(Errno::ESTALE)?)));
+            return Err(Errno::ESTALE);
         }
+        node.is_written |= writes;
         table.opened(ino)
+    }
+
+    fn hold_shown(&self, ino: INodeNo, path: &str) -> Result<()> {
+        if let Ok((file, _)) = self.file(ino) {
+            if file.lock().is_changed {
+                return Ok(());
+            }
+            let is_other = self.part(path, &self.shown(path)?)?;
+            return if is_other { Err(Errno::ESTALE) } else { Ok(()) };
+        }
+        let about = self.shown(path)?;
+        let mut table = self.table.lock();
+        let node = table.node_mut(ino)?;
+        if node.told != about.version {
+            return Err(Errno::ESTALE);
+        }
+        let file = OpenFile::existing(about.version, about.is_executable, about.modified);
+        node.file.get_or_insert_with(|| Arc::new(Mutex::new(file)));
+        Ok(())
     }
 
     /// Makes a file and opens it. There is no entry of it before it is closed.
@@ -105,6 +121,7 @@ impl Volume {
             let ino = table.find_or_add(&path, FileType::RegularFile);
             let node = table.node_mut(ino)?;
             node.is_new = true;
+            node.is_written = true;
             node.file = Some(Arc::new(Mutex::new(OpenFile::new(is_executable(mode)))));
             table.opened(ino)?;
             table.touch(split(&path).map_or("/", |(dir, _)| dir));
@@ -121,9 +138,9 @@ impl Volume {
         offset: u64,
         data: &[u8],
     ) -> Result<()> {
-        let (file, path) = self.file(ino)?;
+        let (file, _) = self.file(ino)?;
         let mut file = file.lock();
-        file.load(&self.source, path.as_deref())?;
+        file.load(&self.source)?;
         let is_appended = !is_from_cache && self.appends(number);
         let offset = if is_appended { file.len() } else { offset };
         let end = offset.saturating_add(data.len() as u64);
@@ -162,11 +179,11 @@ impl Volume {
 
     /// Sets the length of a file that is open.
     fn resize(&self, ino: INodeNo, size: u64) -> Result<()> {
-        let (file, path) = self.file(ino)?;
+        let (file, _) = self.file(ino)?;
         let mut file = file.lock();
         // What is cut to nothing need not be read.
         if size > 0 {
-            file.load(&self.source, path.as_deref())?;
+            file.load(&self.source)?;
         }
         self.stage(&mut file, size, |file| file.resize(size))
     }
@@ -178,7 +195,7 @@ impl Volume {
             self.check_write(path)?;
         }
         let was_open = self.table.lock().is_open(ino);
-        self.hold(ino, path.as_deref())?;
+        self.hold(ino, path.as_deref(), true)?;
         let done = self.resize(ino, size).and_then(|()| match was_open {
             true => Ok(()),
             false => self.publish(ino),
@@ -217,6 +234,7 @@ impl Volume {
                 let mut table = self.table.lock();
                 let node = table.node_mut(ino)?;
                 node.is_new = false;
+                node.told = about.version();
                 node.written = about.version().map(|version| (version, file.modified));
                 Ok(())
             }

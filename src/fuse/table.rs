@@ -32,6 +32,10 @@ pub(super) struct Node {
     pub(super) is_new: bool,
     /// The time that goes with a version: read once.
     pub(super) written: Option<(EntryId, SystemTime)>,
+    /// The version whose length the kernel was told.
+    pub(super) told: Option<EntryId>,
+    /// Somebody has it open who may write to it.
+    pub(super) is_written: bool,
     /// When a name in a directory last changed, as far as this mount has seen.
     pub(super) touched: Option<SystemTime>,
 }
@@ -46,6 +50,8 @@ impl Node {
             file: None,
             is_new: false,
             written: None,
+            told: None,
+            is_written: false,
             touched: None,
         }
     }
@@ -132,6 +138,7 @@ impl Table {
             return false;
         }
         node.file = None;
+        node.is_written = false;
         self.tidy(ino);
         true
     }

@@ -54,6 +54,8 @@ pub(super) struct About {
     pub(super) is_executable: bool,
     pub(super) is_writable: bool,
     pub(super) modified: SystemTime,
+    /// None for what has no entry, or not yet.
+    pub(super) version: Option<EntryId>,
 }
 
 /// A mounted hierarchy.
@@ -116,10 +118,13 @@ impl Volume {
     /// Tells the kernel of what is at a path: it remembers the number.
     pub(super) fn enter(&self, path: &str) -> Result<FileAttr> {
         let about = self.about_path(path)?;
+        self.part(path, &about)?;
         let mut table = self.table.lock();
         let ino = table.find_or_add(path, about.kind);
         table.remember(ino);
-        let touched = table.node(ino)?.touched;
+        let node = table.node_mut(ino)?;
+        node.told = about.version;
+        let touched = node.touched;
         drop(table);
         Ok(self.attributes(ino, &about, touched, true))
     }
@@ -158,11 +163,12 @@ impl Volume {
             (node.path.clone(), node.touched, node.file.clone())
         };
         let about = match (&path, file) {
-            (Some(path), _) => self.about_path(path)?,
-            (None, Some(file)) => about_file(&file.lock()),
+            (Some(path), None) => self.shown(path)?,
+            (path, Some(file)) => self.about_open(path.as_deref(), &file)?,
             (None, None) => return Err(Errno::ESTALE),
         };
         let mut table = self.table.lock();
+        table.node_mut(ino)?.told = about.version;
         if table.node(ino)?.kind != about.kind {
             // A peer has put something else there: whoever asks looks it up again.
             table.detach(path.as_deref().unwrap_or_default());
@@ -177,21 +183,63 @@ impl Volume {
         if special::is_special(path) {
             return special::about(&self.source, path);
         }
-        let (ino, file) = {
-            let table = self.table.lock();
-            let ino = table.ino(path);
-            let node = ino.and_then(|ino| table.node(ino).ok());
-            (ino, node.and_then(|node| node.file.clone()))
-        };
-        if let Some(file) = file {
+        let ino = self.table.lock().ino(path);
+        if let Some((file, _)) = ino.and_then(|ino| self.file(ino).ok()) {
             let file = file.lock();
             if file.is_changed {
                 return Ok(about_file(&file));
             }
         }
+        self.shown(path)
+    }
+
+    /// What a path shows, whatever was changed here.
+    pub(super) fn shown(&self, path: &str) -> Result<About> {
+        if special::is_special(path) {
+            return special::about(&self.source, path);
+        }
         let found = self.source.metadata(path)?;
+        let ino = self.table.lock().ino(path);
         let modified = self.modified(ino, &found)?;
         Ok(self.about(path, &found, modified))
+    }
+
+    /// What an open file is: the version that was opened, with what was changed.
+    fn about_open(&self, path: Option<&str>, file: &Mutex<OpenFile>) -> Result<About> {
+        let mut file = file.lock();
+        if !file.is_changed {
+            let shown = path.and_then(|path| self.shown(path).ok());
+            if let Some(shown) = shown.filter(|shown| shown.version == file.version) {
+                return Ok(shown);
+            }
+            file.load(&self.source)?;
+        }
+        Ok(about_file(&file))
+    }
+
+    /// Parts those who have a file open from what its path shows, if that is another version: no
+    /// reader sees a half of each. Readers go on with the version they opened, under its number,
+    /// and the path gets another number. Where somebody may write to it, everybody goes on with the
+    /// new version, so that nothing is written to what is not there any more. Says whether there
+    /// was another version.
+    pub(super) fn part(&self, path: &str, shown: &About) -> Result<bool> {
+        let ino = self.table.lock().ino(path);
+        let Some((file, _)) = ino.and_then(|ino| self.file(ino).ok()) else { return Ok(false) };
+        let mut file = file.lock();
+        if file.is_changed || file.version == shown.version {
+            return Ok(false);
+        }
+        let is_written = {
+            let table = self.table.lock();
+            ino.and_then(|ino| table.node(ino).ok()).is_some_and(|node| node.is_written)
+        };
+        if is_written && shown.kind == FileType::RegularFile {
+            *file = OpenFile::existing(shown.version, shown.is_executable, shown.modified);
+        } else {
+            file.load(&self.source)?;
+            self.table.lock().detach(path);
+        }
+        Ok(true)
     }
 
     fn about(&self, path: &str, found: &Metadata, modified: SystemTime) -> About {
@@ -205,12 +253,13 @@ impl Volume {
             Shown::File => (FileType::RegularFile, found.len()),
         };
         let is_executable = found.is_executable();
-        About { kind, len, is_executable, is_writable: self.source.writable().is_ok(), modified }
+        let (is_writable, version) = (self.source.writable().is_ok(), found.version());
+        About { kind, len, is_executable, is_writable, modified, version }
     }
 
     /// When a version was written. Reading that takes a look at the disk, so it is kept while the
     /// kernel remembers the number.
-    pub(super) fn modified(&self, ino: Option<INodeNo>, found: &Metadata) -> Result<SystemTime> {
+    fn modified(&self, ino: Option<INodeNo>, found: &Metadata) -> Result<SystemTime> {
         let Some(version) = found.version() else { return Ok(UNIX_EPOCH) };
         let known = ino.and_then(|ino| self.table.lock().node(ino).ok()?.written);
         if let Some((_, modified)) = known.filter(|(known, _)| *known == version) {
@@ -345,9 +394,9 @@ impl Volume {
             let size = usize::try_from(size).unwrap_or(usize::MAX).min(bytes.len() - start);
             return Ok(answer(&bytes[start..start + size]));
         }
-        let (file, path) = self.file(ino)?;
+        let (file, _) = self.file(ino)?;
         let mut file = file.lock();
-        file.load(&self.source, path.as_deref())?;
+        file.load(&self.source)?;
         Ok(answer(file.read(offset, size)))
     }
 }
@@ -359,6 +408,7 @@ fn about_file(file: &OpenFile) -> About {
         is_executable: file.is_executable,
         is_writable: true,
         modified: file.modified,
+        version: file.version.filter(|_| !file.is_changed),
     }
 }
 
