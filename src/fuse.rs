@@ -9,6 +9,13 @@
 //!   `EFBIG`; above [`MAX_STAGED`] in all, or where the disk of the store is full, `ENOSPC`. A file
 //!   that was created, or cut to nothing, and into which nothing was written becomes an entry when
 //!   the last handle is closed.
+//! - **Reading.** Whoever opens a file for reading reads that version to its end, also when a peer
+//!   changes or removes it meanwhile; who opens it afterwards reads the new one. Whoever has it
+//!   open for writing goes on with the newest version, and what is written becomes a version on
+//!   top of it: nothing is lost, but the last to close is what shows.
+//! - **Names** that are kept are UTF-8, without control characters, of at most 255 bytes. `rename`
+//!   replaces in one step. `RENAME_EXCHANGE` is refused with `EINVAL`; moving a directory to where
+//!   others may write than before with `EXDEV`, so that `mv` copies it.
 //! - **Durability.** `close` makes an entry that is on disk within half a second, `fsync` one that
 //!   is on disk when it returns. A peer sees neither before it is durable here.
 //! - **What is not kept.** Owners, modes other than the executable bit, and times. `chown` to
