@@ -201,7 +201,7 @@ impl Mount {
         let kernel = Kernel(Arc::clone(&volume));
         let mounted = fuser::spawn_mount(kernel, &dir, &config(options));
         let session = mounted.map_err(|error| refused(&dir, error))?;
-        let notifier = session.notifier();
+        let notifier = volume.notifier.get_or_init(|| session.notifier()).clone();
         let mut mount = Self { dir, volume, session: Some(session), teller: None };
         if let Some(watch) = watch {
             let (volume, dir) = (Arc::clone(&mount.volume), mount.dir.clone());

@@ -74,7 +74,16 @@ impl Volume {
             return Err(Errno::ESTALE);
         }
         node.is_written |= writes;
-        table.opened(ino)
+        let is_renewed = node.is_renewed;
+        table.opened(ino)?;
+        drop(table);
+        if let Some(notifier) = self.notifier.get().filter(|_| is_renewed)
+            && let Err(error) = notifier.inval_inode(ino, -1, 0)
+        {
+            // An answer of before, with the length of an older version, may overtake this one.
+            tracing::debug!(%error, "the kernel does not ask for a length again");
+        }
+        Ok(())
     }
 
     fn hold_shown(&self, ino: INodeNo, path: &str) -> Result<()> {

@@ -34,6 +34,8 @@ pub(super) struct Node {
     pub(super) written: Option<(EntryId, SystemTime)>,
     /// The version whose length the kernel was told.
     pub(super) told: Option<EntryId>,
+    /// It was told of more than one: answers on the way to it can be of an older one.
+    pub(super) is_renewed: bool,
     /// Somebody has it open who may write to it.
     pub(super) is_written: bool,
     /// When a name in a directory last changed, as far as this mount has seen.
@@ -41,6 +43,12 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// The kernel is told the length of a version.
+    pub(super) fn tell(&mut self, version: Option<EntryId>) {
+        self.is_renewed |= self.told.is_some() && self.told != version;
+        self.told = version;
+    }
+
     fn new(path: Option<String>, kind: FileType) -> Self {
         Self {
             path,
@@ -51,6 +59,7 @@ impl Node {
             is_new: false,
             written: None,
             told: None,
+            is_renewed: false,
             is_written: false,
             touched: None,
         }

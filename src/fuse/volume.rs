@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use fuser::{Errno, FileAttr, FileType, INodeNo};
+use fuser::{Errno, FileAttr, FileType, INodeNo, Notifier};
 use parking_lot::{Mutex, RwLock};
 
 use crate::entry::check_name;
@@ -71,6 +72,8 @@ pub(super) struct Volume {
     pub(super) staged: AtomicU64,
     /// What this mount did itself and need not be told of: paths with the version before or after.
     pub(super) own: Mutex<BTreeSet<(String, EntryId)>>,
+    /// Where the kernel is told to ask again; set once it is mounted.
+    pub(super) notifier: OnceLock<Notifier>,
     pub(super) confines_symlinks: bool,
     pub(super) data_dir: Option<PathBuf>,
     pub(super) owner: (u32, u32),
@@ -86,6 +89,7 @@ impl Volume {
             handles: Mutex::default(),
             staged: AtomicU64::new(0),
             own: Mutex::default(),
+            notifier: OnceLock::new(),
             confines_symlinks: options.confine_symlinks,
             data_dir: options.data_dir.clone(),
             owner,
@@ -123,7 +127,7 @@ impl Volume {
         let ino = table.find_or_add(path, about.kind);
         table.remember(ino);
         let node = table.node_mut(ino)?;
-        node.told = about.version;
+        node.tell(about.version);
         let touched = node.touched;
         drop(table);
         Ok(self.attributes(ino, &about, touched, true))
@@ -168,7 +172,7 @@ impl Volume {
             (None, None) => return Err(Errno::ESTALE),
         };
         let mut table = self.table.lock();
-        table.node_mut(ino)?.told = about.version;
+        table.node_mut(ino)?.tell(about.version);
         if table.node(ino)?.kind != about.kind {
             // A peer has put something else there: whoever asks looks it up again.
             table.detach(path.as_deref().unwrap_or_default());
