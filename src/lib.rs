@@ -7,8 +7,8 @@
 //! The core is pure and builds without std: [`entry`] and [`block`] (bytes that prove what they
 //! are), [`log`] (which entries belong), [`authority`] (which of them count), [`view`] (what the
 //! tree looks like), [`gossip`] (who is there, and what is new), [`sync`] (what a peer lacks),
-//! [`node`] (all of it behind one vocabulary), [`store`] (where bytes are kept). Around it, behind features: `net` (QUIC) and `fs` (what
-//! applications use). A module names only modules of lower rings; [`manual`] says which and why.
+//! [`node`] (all of it behind one vocabulary), [`store`] (where bytes are kept). Around it, behind features: `net` (QUIC), `fs` (what
+//! applications use) and `fuse` (a folder). A module names only modules of lower rings; [`manual`] says which and why.
 
 #![no_std]
 
@@ -21,6 +21,8 @@ pub mod block;
 pub mod entry;
 #[cfg(feature = "std")]
 pub mod fs;
+#[cfg(all(target_os = "linux", feature = "fuse"))]
+pub mod fuse;
 pub mod gossip;
 #[cfg(all(feature = "handler", unix))]
 pub mod handler;

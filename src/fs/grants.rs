@@ -121,6 +121,25 @@ impl Fs {
         self.plan(|plan| plan.grant(path.as_ref(), who, rights, label))
     }
 
+    /// Finds out whether this author may write at a path now, without writing: something can be
+    /// there or not. For whoever collects content before it writes it.
+    ///
+    /// # Errors
+    ///
+    /// What [`write`](Self::write) would say, whatever the content: [`WriteError::Denied`] above
+    /// all.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.check_write("/users/ana/info")?;
+    /// assert!(!fs.exists("/users"), "nothing was made");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check_write(&self, path: impl AsRef<str>) -> Result<(), WriteError> {
+        self.engine.check()?;
+        self.draft().check_write(path.as_ref())
+    }
+
     /// Every capability ever given: the root keys first, then in the order of admission.
     ///
     /// # Errors
@@ -226,6 +245,13 @@ struct Standing {
 }
 
 impl Plan<'_> {
+    fn check_write(&mut self, path: &str) -> Result<(), WriteError> {
+        let names = parse(path)?;
+        let at = self.target(&names, true)?;
+        let need = Need { right: Rights::Write, gives: None, weight: Weight::Narrowest };
+        self.capability(at.dir.logged, need).map(drop).ok_or_else(|| self.denied(&names))
+    }
+
     /// A capability for another key at a directory and below.
     // rule: CAP-1
     // rule: CLIENT-6

@@ -110,6 +110,24 @@ impl Fs {
     pub fn read_version(&self, version: &EntryId) -> Result<Bytes, ReadError> {
         self.engine.now().read_version(version)
     }
+
+    /// About one version of any path, whether it shows or not: who wrote it, when, with which rank.
+    /// Reads one entry, however many versions the path has.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::UnknownVersion`], or the store failed.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let id = fs.write("/motd", "hello")?;
+    /// let version = fs.version_info(&id)?;
+    /// assert_eq!((version.path.as_str(), version.author), ("/motd", fs.author()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn version_info(&self, version: &EntryId) -> Result<Version, ReadError> {
+        self.engine.now().version_info(version)
+    }
 }
 
 /// A version without what only the store knows.
@@ -158,6 +176,14 @@ impl Reading<'_> {
             }
         })?;
         self.engine.read_content(|| path, &content, origin)
+    }
+
+    pub(super) fn version_info(self, id: &EntryId) -> Result<Version, ReadError> {
+        let sketch = self.look(|shown| {
+            let no = shown.log.number(id)?;
+            shown.sketch_all(&[no]).pop()
+        });
+        self.complete(sketch.ok_or(ReadError::UnknownVersion { id: *id })?)
     }
 
     /// Adds what the bytes of the entries say, without holding the lock.

@@ -16,6 +16,8 @@ mod cost;
 mod examples;
 #[cfg(feature = "redb")]
 mod fs;
+#[cfg(all(target_os = "linux", feature = "fuse", feature = "quic"))]
+mod fuse;
 #[cfg(feature = "quic")]
 mod fuzz_bodies;
 #[cfg(feature = "std")]

@@ -116,6 +116,12 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  basefs run team --listen 0.0.0.0:4711\n  basefs run team --handler '/users=echo $BASEFS_EVENT_TYPE $BASEFS_EVENT_PATH'"
     )]
     Run(Run),
+    /// Run the node, and show the hierarchy as a folder until that is unmounted
+    #[cfg(target_os = "linux")]
+    #[command(
+        after_help = "Examples:\n  basefs mount team ~/team\n  basefs mount team /mnt/then --read-only --at \"$(basefs at team --full)\""
+    )]
+    Mount(Mount),
     /// Say how the replica is, and its node if that runs
     #[command(
         visible_alias = "resources",
@@ -281,6 +287,34 @@ pub(crate) struct Run {
     /// given more than once
     #[arg(long, value_name = "PATH=COMMAND")]
     pub(crate) handler: Vec<Wanted>,
+}
+
+/// What is mounted, by which node.
+#[derive(Debug, Args)]
+pub(crate) struct Mount {
+    #[command(flatten)]
+    pub(crate) run: Run,
+    #[command(flatten)]
+    pub(crate) mounted: Mounted,
+}
+
+/// What is mounted, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Mounted {
+    /// The directory to mount at, which must be empty
+    pub(crate) dir: PathBuf,
+    /// Show this version of the hierarchy, read-only
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) at: Option<String>,
+    /// Refuse all changes
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// Refuse symbolic links that lead out of the mount
+    #[arg(long)]
+    pub(crate) confine_symlinks: bool,
+    /// Let other users in
+    #[arg(long)]
+    pub(crate) allow_other: bool,
 }
 
 /// What kind of network a node is on.

@@ -4,8 +4,8 @@
 //! in `verbs` and whose answer is printed in `render`, whether the replica is opened here or a
 //! running node is asked over its socket.
 
-#[cfg(not(unix))]
-compile_error!("the command line needs Unix sockets; the library does not");
+#[cfg(not(target_os = "linux"))]
+compile_error!("the command line mounts, which is for Linux; the library is not");
 
 mod args;
 mod failure;
@@ -13,6 +13,8 @@ mod frames;
 mod handlers;
 mod inspect;
 mod local;
+#[cfg(target_os = "linux")]
+mod mount;
 mod node;
 mod place;
 mod render;

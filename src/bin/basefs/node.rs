@@ -15,11 +15,12 @@ use basefs::net::QuicConfig;
 use parking_lot::RwLock;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{Profile, Run};
+use crate::args::{Mounted, Profile, Run};
 use crate::failure::Failure;
 use crate::frames;
 use crate::handlers;
 use crate::local;
+use crate::mount;
 use crate::render::Style;
 use crate::request::{From, Message, Request};
 use crate::session::Answer;
@@ -48,8 +49,8 @@ struct Shared {
     callers: AtomicUsize,
 }
 
-/// Runs a node until it is told to end.
-pub(crate) fn run(run: &Run, style: Style) -> Result<(), Failure> {
+/// Runs a node until it is told to end, or what it is to mount is unmounted.
+pub(crate) fn run(run: &Run, mounted: Option<&Mounted>, style: Style) -> Result<(), Failure> {
     let dir = run.name.existing()?;
     let tickets: Result<Vec<_>, _> = run.join.iter().map(|text| local::ticket(text)).collect();
     let tickets = tickets?;
@@ -66,6 +67,7 @@ pub(crate) fn run(run: &Run, style: Style) -> Result<(), Failure> {
         for ticket in &tickets {
             node.join(ticket).map_err(|error| Failure::failed(error.to_string()))?;
         }
+        let mount = mounted.map(|mounted| mount::start(&fs, &dir, mounted)).transpose()?;
         let handlers = handlers::start(&fs, &dir, &run.handler)?;
         let listener = socket::listen(&dir)?;
         // Whether or not anybody reads it.
@@ -75,12 +77,18 @@ pub(crate) fn run(run: &Run, style: Style) -> Result<(), Failure> {
         let shared = Arc::new(Shared { fs, node, is_ending, callers });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || accept(&listener, &accepting));
-        ended.await;
+        tokio::select! {
+            () = ended => {}
+            () = mount::ended(mount.as_ref()) => {}
+        }
         // Ends what they run, and waits for that.
-        tokio::task::spawn_blocking(|| drop(handlers))
-            .await
-            .map_err(|error| Failure::failed(error.to_string()))?;
-        end(&shared, &dir).await
+        let unmounted = tokio::task::spawn_blocking(|| {
+            drop(handlers);
+            mount::end(mount)
+        })
+        .await
+        .map_err(|error| Failure::failed(error.to_string()))?;
+        end(&shared, &dir).await.and(unmounted)
     })
 }
 

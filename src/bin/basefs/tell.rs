@@ -34,7 +34,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             output(&script)
         }
         Verb::Man(man) => local::man(man.dir.as_deref()),
-        Verb::Run(run) => node::run(&run, style),
+        Verb::Run(run) => node::run(&run, None, style),
+        Verb::Mount(mount) => node::run(&mount.run, Some(&mount.mounted), style),
         Verb::Systemd(run) => node::unit(&run),
         Verb::Inspect(wanted) => inspect::run(&wanted),
         Verb::Import(import) => transfer::import(&import, style),

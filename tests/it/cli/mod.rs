@@ -4,6 +4,7 @@ mod both_ways;
 mod files;
 mod handlers;
 mod inspect;
+mod mount;
 mod node;
 mod transfer;
 mod world;

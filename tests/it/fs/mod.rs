@@ -17,7 +17,7 @@ mod killed;
 mod local;
 mod members;
 #[cfg(feature = "quic")]
-mod network;
+pub(crate) mod network;
 mod opening;
 #[cfg(feature = "quic")]
 mod races;
@@ -29,7 +29,7 @@ mod replicated;
 mod revoke;
 #[cfg(feature = "quic")]
 mod secrets;
-mod team;
+pub(crate) mod team;
 #[cfg(feature = "quic")]
 mod tools;
 #[cfg(feature = "quic")]

@@ -10,10 +10,10 @@ use basefs::net::memory::MemoryNetwork;
 use basefs::view::{Decided, Status};
 use basefs::{Fs, ReadError, WatchEvent, WatchFrom, WriteError};
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// On the network, at an address of its own.
-pub(super) async fn serve(fs: &Fs) -> Serving {
+pub(crate) async fn serve(fs: &Fs) -> Serving {
     let mut config = QuicConfig::default();
     config.listen = "127.0.0.1:0".parse().unwrap();
     fs.serve(config).await.unwrap()

@@ -4,7 +4,7 @@ use basefs::Fs;
 use basefs::wire::SecretKey;
 
 /// A founder and two who may write in `/team`, with all entries everywhere.
-pub(super) fn team() -> [Fs; 3] {
+pub(crate) fn team() -> [Fs; 3] {
     let founder = Fs::in_memory().unwrap();
     let (one, two) = (join(&founder), join(&founder));
     founder.create_dir_all("/team").unwrap();
@@ -29,7 +29,7 @@ pub(super) fn join_as(founder: &Fs, key: &SecretKey) -> Fs {
 }
 
 /// Brings every entry of one replica to another; content in blocks is not part of entries.
-pub(super) fn send(from: &Fs, to: &Fs) {
+pub(crate) fn send(from: &Fs, to: &Fs) {
     for entry in from.export() {
         to.admit(&entry.unwrap()).unwrap();
     }

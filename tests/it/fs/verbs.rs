@@ -278,3 +278,28 @@ fn more_branches_than_one_entry_can_name_are_closed_at_once() {
         assert_eq!(tips(&founder, "/f"), 0);
     }
 }
+
+#[test]
+fn what_may_be_written_is_known_without_writing() {
+    let [founder, one, _] = team();
+    founder.write("/motd", "hello").unwrap();
+    exchange(&[founder.clone(), one.clone()]);
+    let before = one.entries();
+    assert_eq!(one.check_write("/team/new/deep/f"), Ok(()));
+    assert!(matches!(one.check_write("/motd"), Err(WriteError::Denied { .. })));
+    assert!(matches!(one.check_write("/new/f"), Err(WriteError::Denied { .. })));
+    assert!(matches!(one.check_write("/team/.."), Err(WriteError::Path(_))));
+    let stranger = join(&founder);
+    assert_eq!(stranger.check_write("/f"), Err(WriteError::NotSynced));
+    assert_eq!(one.entries(), before, "nothing was written");
+}
+
+#[test]
+fn a_version_is_told_of_by_its_id() {
+    let [founder, one, two] = in_conflict();
+    for version in founder.versions("/team/f").unwrap() {
+        assert_eq!(founder.version_info(&version.id).unwrap(), version);
+    }
+    let unknown = one.write("/team/g", "1").unwrap();
+    assert!(matches!(two.version_info(&unknown), Err(basefs::ReadError::UnknownVersion { .. })));
+}

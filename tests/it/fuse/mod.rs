@@ -1,0 +1,51 @@
+//! Hierarchies that are really mounted. Where the system has no FUSE the tests say so and pass.
+
+mod peers;
+mod process;
+mod random;
+mod reading;
+mod special;
+mod stress;
+mod writing;
+
+use std::path::{Path, PathBuf};
+
+use basefs::Fs;
+use basefs::fuse::{Mount, MountOptions};
+use tempfile::TempDir;
+
+/// A mounted hierarchy and the directory it is mounted at.
+pub(super) struct World {
+    pub(super) fs: Fs,
+    // Before the directory, which cannot be removed while it is a mount.
+    pub(super) mount: Option<Mount>,
+    pub(super) dir: TempDir,
+}
+
+impl World {
+    /// Mounts a hierarchy, unless there is no FUSE here.
+    pub(super) fn mount(fs: Fs, options: &MountOptions) -> Option<Self> {
+        if !Path::new("/dev/fuse").exists() {
+            println!("skipped: there is no /dev/fuse");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mount = Mount::spawn(&fs, dir.path(), options).unwrap();
+        Some(Self { fs, mount: Some(mount), dir })
+    }
+
+    /// A new hierarchy in memory.
+    pub(super) fn new() -> Option<Self> {
+        Self::mount(Fs::in_memory().unwrap(), &MountOptions::default())
+    }
+
+    /// Where a path of the hierarchy is in the file system of the host.
+    pub(super) fn at(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path.trim_start_matches('/'))
+    }
+}
+
+/// The number of the error that an operation answered.
+pub(super) fn errno<T>(result: std::io::Result<T>) -> Option<i32> {
+    result.err().and_then(|error| error.raw_os_error())
+}
