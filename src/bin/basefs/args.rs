@@ -15,7 +15,8 @@ A shared, signed, versioned hierarchy of files, replicated peer to peer
 
 Usage: basefs VERB NAME …
 
-Hierarchies    new, join, ticket, run, status, members, doctor, genkey, systemd
+Hierarchies    new, join, ticket, run, mount, status, members, inspect, doctor, genkey,
+               systemd
 Files          ls, tree, cat, put, rm, mv, ln, mkdir, import, export, watch
 History        log, show, versions, diff, at, revert
 Conflicts      conflicts, explain, resolve
