@@ -2,20 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::world::World;
-
-/// Whether this machine can mount.
-fn can_mount() -> bool {
-    let can = Path::new("/dev/fuse").exists();
-    if !can {
-        println!("skipped: no /dev/fuse here");
-    }
-    can
-}
+use crate::fuse::can_mount;
 
 #[test]
 fn programs_see_files_and_verbs_see_what_they_write() {

@@ -52,8 +52,7 @@ fn send(child: &Child, signal: Signal) {
 
 #[test]
 fn a_signal_unmounts_and_nothing_is_lost() {
-    if !Path::new("/dev/fuse").exists() {
-        println!("skipped: there is no /dev/fuse");
+    if !super::can_mount() {
         return;
     }
     let (data, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -82,8 +81,7 @@ fn a_signal_unmounts_and_nothing_is_lost() {
 
 #[test]
 fn a_program_that_died_leaves_a_mount_that_is_told_of() {
-    if !Path::new("/dev/fuse").exists() {
-        println!("skipped: there is no /dev/fuse");
+    if !super::can_mount() {
         return;
     }
     let (data, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
