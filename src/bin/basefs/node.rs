@@ -55,6 +55,13 @@ pub(crate) fn run(run: &Run, mounted: Option<&Mounted>, style: Style) -> Result<
     let tickets: Result<Vec<_>, _> = run.join.iter().map(|text| local::ticket(text)).collect();
     let tickets = tickets?;
     check_private(&dir)?;
+    if mounted.is_some() && socket::connect(&dir)?.is_some() {
+        return Err(Failure::unavailable(format!(
+            "the node of {} runs already, and what mounts is a node\n  end that one, and then: \
+             `basefs mount`, which runs the node too",
+            run.name
+        )));
+    }
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::io("the threads of the node", &error))?;
     runtime.block_on(async {

@@ -22,6 +22,8 @@ fn programs_see_files_and_verbs_see_what_they_write() {
     let mut mounted = world.command(&args).stdout(Stdio::piped()).spawn().expect("it starts");
     let mut line = String::new();
     BufReader::new(mounted.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let said = world.fails(&args[..5], 5);
+    assert!(said.contains("runs already"), "{said}");
     assert_eq!(fs::read_to_string(dir.join("motd")).unwrap(), "hello");
     fs::create_dir(dir.join("notes")).unwrap();
     fs::write(dir.join("notes/today"), "written by a program").unwrap();
