@@ -12,11 +12,12 @@ use std::thread;
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::HandlerEnd;
 
-/// How long a command that was told to end may take before it is killed.
+/// How long a command that was told to end may take before it is killed, and how long its output is
+/// waited for once it has ended.
 const GRACE: Duration = Duration::from_secs(2);
 /// How often it is looked whether a command has ended: a handler runs for longer than this.
 const LOOK: Duration = Duration::from_millis(10);
@@ -24,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(10);
 const MAX_LINE: u64 = 8 << 10;
 /// The most lines of one run that are passed on; further ones are read and counted.
 const MAX_LINES: usize = 1_000;
+/// As many lines have been read when nobody listens any more.
+const CLOSED: usize = usize::MAX / 2;
 
 /// What is run, and with what around it.
 #[derive(Clone, Debug)]
@@ -57,57 +60,58 @@ impl Run {
             child.stderr.take().map(|pipe| read_lines(pipe, lines, &budget)),
         ];
         let end = wait(&mut child, self.time, stop);
-        // Whatever of the group is left holds the pipes open.
-        kill(&child, Signal::KILL);
-        for reader in readers.into_iter().flatten().flatten() {
-            drop(reader.join());
+        let deadline = Instant::now() + GRACE;
+        // A process that left the group may keep the pipes open for as long as it likes.
+        while readers.iter().flatten().flatten().any(|reader| !reader.is_finished())
+            && Instant::now() < deadline
+        {
+            thread::sleep(LOOK);
         }
-        let dropped = budget.lock().saturating_sub(MAX_LINES);
-        if dropped > 0 {
-            lines(&alloc::format!("({dropped} more lines)"));
+        let read = core::mem::replace(&mut *budget.lock(), CLOSED);
+        if read > MAX_LINES {
+            lines(&alloc::format!("({} more lines)", read - MAX_LINES));
         }
         end
     }
 }
 
+/// Waits until a command ends, or ends it; nothing of its group is left then.
 fn wait(child: &mut Child, time: Duration, stop: &dyn Fn() -> bool) -> HandlerEnd {
     let deadline = Instant::now() + time;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return ended(status),
-            Ok(None) => {}
-            Err(error) => return HandlerEnd::NotStarted(error.kind()),
+    let mut told = None;
+    while !has_ended(child) {
+        let now = Instant::now();
+        match told {
+            None if stop() => told = Some((HandlerEnd::Stopped, now)),
+            None if now >= deadline => told = Some((HandlerEnd::TimedOut, now)),
+            None => {}
+            Some((_, since)) if now - since >= GRACE => break,
+            Some(_) => {}
         }
-        let is_stopped = stop();
-        if is_stopped || Instant::now() >= deadline {
-            end(child);
-            return if is_stopped { HandlerEnd::Stopped } else { HandlerEnd::TimedOut };
+        if told.is_some_and(|(_, since)| since == now) {
+            kill(child, Signal::TERM);
         }
         thread::sleep(LOOK);
+    }
+    // Before it is reaped: until then its number, and so that of the group, is nobody else's.
+    kill(child, Signal::KILL);
+    match (told, child.wait()) {
+        (Some((end, _)), _) => end,
+        (None, Ok(status)) => ended(status),
+        (None, Err(error)) => HandlerEnd::NotStarted(error.kind()),
     }
 }
 
-/// Asks a group to end, and then makes it.
-fn end(child: &mut Child) {
-    kill(child, Signal::TERM);
-    let deadline = Instant::now() + GRACE;
-    while Instant::now() < deadline {
-        if !matches!(child.try_wait(), Ok(None)) {
-            return;
-        }
-        thread::sleep(LOOK);
-    }
-    kill(child, Signal::KILL);
-    // Nothing survives that, and who waits for the disk is waited for.
-    drop(child.wait());
+/// Whether a command has ended, without reaping it.
+fn has_ended(child: &Child) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    // If it cannot be asked, waiting for it will say why.
+    !matches!(waitid(WaitId::Pid(Pid::from_child(child)), options), Ok(None))
 }
 
 /// Sends a signal to all of a group; those that are gone do not mind.
 fn kill(child: &Child, signal: Signal) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    if let Some(pid) = pid {
-        let _ = kill_process_group(pid, signal);
-    }
+    let _ = kill_process_group(Pid::from_child(child), signal);
 }
 
 fn ended(status: ExitStatus) -> HandlerEnd {
@@ -197,6 +201,10 @@ mod tests {
         let (end, _, took) = shell("trap '' TERM; sleep 60 & wait; sleep 60", brief);
         assert_eq!(end, HandlerEnd::TimedOut);
         assert!(took < Duration::from_secs(5), "killed: {took:?}");
+        // Who leaves the group is not ended, and holds nobody up.
+        let (end, _, took) = shell("setsid sleep 8 & exit 0", LONG);
+        assert_eq!(end, HandlerEnd::Done);
+        assert!(took < Duration::from_secs(5), "{took:?}");
         // What it left in the background does not hold anybody up either.
         let (end, _, took) = shell("sleep 60 & exit 0", LONG);
         assert_eq!(end, HandlerEnd::Done);

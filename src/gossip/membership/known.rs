@@ -154,6 +154,9 @@ pub(super) struct Probe {
     pub(super) purpose: Purpose,
     pub(super) tries: u32,
     pub(super) end: Timestamp,
+    /// Whether it was given more time: once, or an uplink that is now slow and now not would keep it
+    /// from ever ending.
+    pub(super) is_extended: bool,
     /// Who was asked to try as well.
     pub(super) asked: Vec<LinkId>,
     /// Whether one of them answered anything.

@@ -104,7 +104,10 @@ impl Membership {
         let seq = self.next_seq;
         self.next_seq = seq.wrapping_add(1);
         let (asked, end) = (Vec::new(), self.now + lasts);
-        let probe = Probe { target, link, purpose, tries: 0, end, asked, is_heard: false };
+        // Who begins on a slow uplink has been given its time.
+        let is_extended = self.is_slow;
+        let probe =
+            Probe { target, link, purpose, tries: 0, end, is_extended, asked, is_heard: false };
         self.probes.insert(seq, probe);
         self.continue_probe(seq);
     }
@@ -127,7 +130,8 @@ impl Membership {
     pub(super) fn extend_probes(&mut self) {
         let more = self.tuning.period * (SLOW_TIMES - 1);
         for probe in self.probes.values_mut() {
-            if !matches!(probe.purpose, Purpose::Relay { .. }) {
+            let is_own = !matches!(probe.purpose, Purpose::Relay { .. });
+            if is_own && !core::mem::replace(&mut probe.is_extended, true) {
                 probe.end = probe.end + more;
             }
         }
