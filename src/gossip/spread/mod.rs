@@ -254,7 +254,8 @@ impl Spread {
     }
 
     fn push_ended(&mut self, link: LinkId, push: PushId, delivered: bool) {
-        self.uplink.ended(self.now, (link, push), delivered);
+        let late = self.late(link);
+        self.uplink.ended(self.now, (link, push), delivered, late);
         let Some(peer) = self.peers.get_mut(&link) else { return };
         let ids = peer.ended(push);
         if !delivered {

@@ -38,6 +38,8 @@ const SLOW_MILLIS: u64 = 250;
 const QUEUED: u64 = 300;
 /// A push that is not acknowledged after two round trips and this waits in a queue, or is lost.
 const LATE: Duration = Duration::from_millis(500);
+/// What is acknowledged so long after two of the shortest round trips has waited in a queue.
+const WAITED: Duration = Duration::from_millis(100);
 /// With fewer members than this, all are neighbours.
 const MIN_RING: usize = 4;
 
@@ -45,6 +47,13 @@ impl Spread {
     /// Whether this node has found its uplink narrow: what spreads takes a while then.
     fn is_narrow(&self) -> bool {
         self.uplink.rate().is_some_and(|rate| takes_long(ONE_PACKET, rate))
+    }
+
+    /// After how long a push on a link must have waited in a queue to be acknowledged only now; where
+    /// packets are lost, nobody knows.
+    pub(super) fn late(&self, link: LinkId) -> Option<Duration> {
+        let least = self.peers.get(&link).and_then(Peer::least)?;
+        (self.loss_permille() < LOSSY).then(|| least.saturating_mul(2) + WAITED)
     }
 
     /// Whether packets are lost, and sending more of them helps.

@@ -83,6 +83,11 @@ impl Peer {
         rtt > least * 2 + QUEUE
     }
 
+    /// The shortest round trip of late, if one is known.
+    pub(super) fn least(&self) -> Option<Duration> {
+        self.least.map(|(least, _)| least)
+    }
+
     /// Queues an entry; `false` if another had to make room for it.
     pub(super) fn push_later(&mut self, id: EntryId) -> bool {
         self.queue.push_back(id);

@@ -30,6 +30,8 @@ const MAX_WAITING: usize = 4_096;
 struct UnderWay {
     since: Timestamp,
     bytes: usize,
+    /// Bytes that were under way when it began, its own included: what may leave before it has left.
+    ahead: u64,
     /// Its position among all pushes.
     number: u64,
     is_copy: bool,
@@ -47,7 +49,9 @@ pub(super) struct Copy {
 ///
 /// Two pushes to different peers that leave one after the other are acknowledged one after the
 /// other, as far apart as the second takes to send, if this node's uplink is what limits them. If
-/// delay or loss is, acknowledgements come in any order, or at once.
+/// delay or loss is, acknowledgements come in any order, or at once. Where many uplinks are narrow
+/// they come in any order too, each through its peer's queue, but much later than a round trip takes;
+/// then what counts is how long the push and all that was before it took.
 #[derive(Debug, Default)]
 pub(super) struct Uplink {
     under_way: BTreeMap<(LinkId, PushId), UnderWay>,
@@ -68,27 +72,41 @@ impl Uplink {
     pub(super) fn began(&mut self, now: Timestamp, at: (LinkId, PushId), bytes: usize, copy: bool) {
         let number = self.next;
         self.next += 1;
-        self.under_way.insert(at, UnderWay { since: now, bytes, number, is_copy: copy });
+        let before: u64 = self.under_way.values().map(|push| push.bytes as u64).sum();
+        let ahead = before + bytes as u64;
+        self.under_way.insert(at, UnderWay { since: now, bytes, ahead, number, is_copy: copy });
         if copy {
             self.copies_under_way += 1;
             (self.sent_at, self.sent_bytes) = (now, bytes);
         }
     }
 
-    pub(super) fn ended(&mut self, now: Timestamp, at: (LinkId, PushId), delivered: bool) {
+    /// A push was acknowledged, or given up. `late` says after how long one on this link must have
+    /// waited in a queue; nothing where it may as well have been lost and sent again.
+    pub(super) fn ended(
+        &mut self,
+        now: Timestamp,
+        at: (LinkId, PushId),
+        delivered: bool,
+        late: Option<Duration>,
+    ) {
         let Some(push) = self.under_way.remove(&at) else { return };
         self.copies_under_way -= usize::from(push.is_copy);
         if !delivered {
             return;
         }
-        if let Some((number, ended)) = self.last.replace((push.number, now)) {
-            if push.number < number {
-                self.sample(FAST);
-            } else if push.since <= ended {
-                let micros = u64::try_from((now - ended).as_micros()).unwrap_or(u64::MAX);
-                // A tenth of a millisecond is below what timers can tell.
-                self.sample((push.bytes as u64).saturating_mul(1_000_000) / micros.max(100));
+        let before = self.last;
+        self.last =
+            Some(before.map_or((push.number, now), |(last, _)| (last.max(push.number), now)));
+        if late.is_some_and(|late| now - push.since > late) {
+            return self.sample(per_second(push.ahead, now - push.since));
+        }
+        match before {
+            Some((number, _)) if push.number < number => self.sample(FAST),
+            Some((_, ended)) if push.since <= ended => {
+                self.sample(per_second(push.bytes as u64, now - ended));
             }
+            _ => {}
         }
     }
 
@@ -160,6 +178,12 @@ impl Uplink {
     }
 }
 
+/// A rate. A tenth of a millisecond is below what timers can tell.
+fn per_second(bytes: u64, time: Duration) -> u64 {
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    bytes.saturating_mul(1_000_000) / micros.max(100)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,24 +192,33 @@ mod tests {
         Timestamp::from_micros(millis * 1_000)
     }
 
-    fn rate(acknowledged: &[(u64, u64)]) -> Option<u64> {
+    fn rate(late: Option<Duration>, acknowledged: &[(u64, u64)]) -> Option<u64> {
         let mut uplink = Uplink::default();
         let key = |push| (LinkId::new(push), PushId::new(0));
         for push in 0..8 {
             uplink.began(at(0), key(push), 1_000, false);
         }
         for (push, millis) in acknowledged {
-            uplink.ended(at(*millis), key(*push), true);
+            uplink.ended(at(*millis), key(*push), true, late);
         }
         uplink.rate()
     }
 
     #[test]
     fn a_narrow_uplink_is_told_from_a_long_way() {
+        let rate = |acknowledged: &[_]| rate(None, acknowledged);
         assert_eq!(rate(&[(0, 500), (1, 1_000), (2, 1_500), (3, 2_000)]), Some(2_000));
         assert_eq!(rate(&[(0, 500), (1, 1_000)]), None, "too few");
         assert!(rate(&[(2, 4_500), (0, 4_900), (3, 5_000), (1, 5_300)]).unwrap() > 1_000_000);
         assert!(rate(&[(0, 25), (1, 25), (2, 25), (3, 25)]).unwrap() > 1_000_000, "at once");
+    }
+
+    #[test]
+    fn a_narrow_uplink_is_told_although_acknowledgements_wait_in_queues_of_their_own() {
+        let mixed = [(2, 2_500), (0, 2_700), (3, 3_000), (1, 3_300), (4, 3_301)];
+        assert_eq!(rate(Some(Duration::from_millis(140)), &mixed), Some(1_333));
+        let long = Some(Duration::from_millis(6_000));
+        assert!(rate(long, &mixed).unwrap() > 1_000_000, "this is how long that way is");
     }
 
     #[test]
@@ -195,9 +228,9 @@ mod tests {
         let late = |_| Duration::from_millis(500);
         (0..4).for_each(|push| uplink.began(at(0), key(push), 1_000, false));
         assert!(!uplink.is_stuck(at(500), late) && uplink.is_stuck(at(501), late));
-        uplink.ended(at(600), key(1), true);
+        uplink.ended(at(600), key(1), true, None);
         assert!(uplink.is_stuck(at(601), late), "two more have not left");
-        uplink.ended(at(700), key(3), true);
+        uplink.ended(at(700), key(3), true, None);
         assert!(!uplink.is_stuck(at(701), late), "the last has: others are lost, or their peers");
     }
 
@@ -215,7 +248,7 @@ mod tests {
         };
         assert_eq!((take(at(0)), take(at(0)), take(at(0))), (Some(8), Some(4), None));
         assert_eq!((take(at(250)), take(at(250))), (Some(2), None));
-        uplink.ended(at(300), (LinkId::new(3), PushId::new(0)), true);
+        uplink.ended(at(300), (LinkId::new(3), PushId::new(0)), true, None);
         uplink.link_down(LinkId::new(1));
         assert_eq!(uplink.next_copy(at(300)).map(|copy| copy.span), Some(1));
     }
