@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! datagrams
-//!   ping    = 1 seq(4) flags(1) [claim(20)] print(4) rumors     flags: 1 claim
+//!   ping    = 1 seq(4) flags(1) [claim(20)] print(4) rumors     flags: 1 claim,
+//!                                                               2 sent before, or its answer
 //!   ack     = 2 seq(4) flags(1) [claim(20)] print(4) rumors
 //!   ask     = 3 seq(4) node(32) rumors      please ping it for me
 //!   reached = 4 seq(4) rumors               it answered
@@ -61,8 +62,8 @@ pub(super) enum Rumor {
 /// What a datagram is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    Ping { seq: u32, claim: Option<Claim>, print: [u8; 4] },
-    Ack { seq: u32, claim: Option<Claim>, print: [u8; 4] },
+    Ping { seq: u32, again: bool, claim: Option<Claim>, print: [u8; 4] },
+    Ack { seq: u32, again: bool, claim: Option<Claim>, print: [u8; 4] },
     Ask { seq: u32, node: NodeId },
     Reached { seq: u32 },
     Nack { seq: u32 },
@@ -160,8 +161,8 @@ impl Kind {
         bytes.push(kind);
         bytes.extend(seq.iter().flat_map(|seq| seq.to_le_bytes()));
         match self {
-            Kind::Ping { claim, print, .. } | Kind::Ack { claim, print, .. } => {
-                bytes.push(u8::from(claim.is_some()));
+            Kind::Ping { again, claim, print, .. } | Kind::Ack { again, claim, print, .. } => {
+                bytes.push(u8::from(claim.is_some()) | u8::from(*again) << 1);
                 bytes.extend(claim.iter().flat_map(|claim| *claim.as_bytes()));
                 bytes.extend(print);
             }
@@ -185,15 +186,19 @@ impl Kind {
         let seq = u32::from_le_bytes(take(rest)?);
         Some(match kind {
             1 | 2 => {
-                let claim = match take(rest)? {
-                    [0] => None,
-                    [1] => Some(Claim::from_bytes(take(rest)?)),
-                    _ => return None,
-                };
+                let [flags] = take(rest)?;
+                if flags > 3 {
+                    return None;
+                }
+                let again = flags & 2 != 0;
+                let claim =
+                    if flags & 1 == 0 { None } else { Some(Claim::from_bytes(take(rest)?)) };
                 let print = take(rest)?;
-                let (ping, ack) =
-                    (Kind::Ping { seq, claim, print }, Kind::Ack { seq, claim, print });
-                if kind == 1 { ping } else { ack }
+                if kind == 1 {
+                    Kind::Ping { seq, again, claim, print }
+                } else {
+                    Kind::Ack { seq, again, claim, print }
+                }
             }
             3 => Kind::Ask { seq, node: NodeId::from_bytes(take(rest)?) },
             4 => Kind::Reached { seq },
@@ -345,14 +350,14 @@ mod tests {
         let claim = Some(Claim::from_bytes([9; 20]));
         for (kind, rumors, bytes) in [
             (
-                Kind::Ping { seq, claim, print },
+                Kind::Ping { seq, again: false, claim, print },
                 vec![],
                 [&[1, 2, 1, 0, 0, 1][..], &[9; 20], &print].concat(),
             ),
             (
-                Kind::Ack { seq, claim: None, print },
+                Kind::Ack { seq, again: true, claim: None, print },
                 vec![Rumor::Suspect(about)],
-                [&[2, 2, 1, 0, 0, 0, 6, 7, 8, 9, 2][..], &said].concat(),
+                [&[2, 2, 1, 0, 0, 2, 6, 7, 8, 9, 2][..], &said].concat(),
             ),
             (Kind::Ask { seq, node }, vec![], [&[3, 2, 1, 0, 0][..], &[4; 32]].concat()),
             (Kind::Reached { seq }, vec![], vec![4, 2, 1, 0, 0]),

@@ -100,6 +100,8 @@ pub(super) struct Link {
     pub(super) differs_since: Option<Timestamp>,
     /// The ping that was answered last, and when.
     pub(super) answered: Option<(u32, Timestamp)>,
+    /// The last probe of the peer in its turn, and when it was first pinged for it.
+    pub(super) pinged: Option<(u32, Timestamp)>,
     /// Checks left, and when that was so.
     checks: u32,
     checked_at: Timestamp,
@@ -121,6 +123,7 @@ impl Link {
             table_at: None,
             differs_since: None,
             answered: None,
+            pinged: None,
             checks: MAX_CHECKS,
             checked_at: now,
         }

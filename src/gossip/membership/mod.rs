@@ -124,6 +124,10 @@ pub struct Membership {
     /// By how many halves this node stretches its times, because it may itself be at fault.
     health: u32,
     is_slow: bool,
+    /// The peer that answered late last, and when.
+    late: Option<(NodeId, Timestamp)>,
+    /// Until when answers are expected to be late.
+    late_until: Timestamp,
     extras: Bucket,
     news: News,
     last_round: Option<Timestamp>,
@@ -187,6 +191,8 @@ impl Membership {
             turns: 0,
             health: 0,
             is_slow: false,
+            late: None,
+            late_until: Timestamp::ZERO,
             extras: Bucket::new(EXTRAS.0, EXTRAS.1),
             news: News::default(),
             last_round: None,
@@ -264,12 +270,13 @@ impl Membership {
         self.claim = Some(claim);
     }
 
-    /// Whether the uplink of this node is slow, or what it sends waits in a queue. Then it probes
-    /// and repeats less often, asks nobody for help, and tells little news.
+    /// Whether the uplink of this node is slow, or what it sends waits in a queue. Then, and while
+    /// answers to its pings are late, it probes and repeats less often, asks nobody for help, and
+    /// tells little news.
     pub fn set_slow(&mut self, is_slow: bool) {
-        let becomes = is_slow && !self.is_slow;
+        let was_sparing = self.is_sparing();
         self.is_slow = is_slow;
-        if becomes {
+        if is_slow && !was_sparing {
             self.extend_probes();
         }
     }
@@ -329,7 +336,7 @@ impl Membership {
 
     /// So much was sent beside first pings and answers.
     fn added(&mut self, datagrams: usize, bytes: usize) {
-        let times = if self.is_slow { SLOW_COST } else { 1 };
+        let times = if self.is_sparing() { SLOW_COST } else { 1 };
         self.extras.owe((bytes + AROUND) * datagrams * times);
     }
 
@@ -348,12 +355,12 @@ impl Membership {
 
     /// Between two rounds of news.
     fn round(&self) -> Duration {
-        self.tuning.round * if self.is_slow { SLOW_ROUNDS } else { 1 }
+        self.tuning.round * if self.is_sparing() { SLOW_ROUNDS } else { 1 }
     }
 
     /// Rumors of one datagram.
     fn rumors(&self) -> usize {
-        if self.is_slow { SLOW_RUMORS } else { MAX_RUMORS }
+        if self.is_sparing() { SLOW_RUMORS } else { MAX_RUMORS }
     }
 
     /// Tells the latest news to a few peers.

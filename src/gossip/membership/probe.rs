@@ -24,6 +24,8 @@ const RELAY_TRIES: u32 = 4;
 const MAX_DOUBLINGS: u32 = 3;
 /// A ping that comes again within this time is not answered again by a slow node.
 const SAME_ANSWER: Duration = Duration::from_secs(2);
+/// For how long a late answer makes a node sparing: once around a group of thirty, at a ping a second.
+const LATE_FOR: Duration = Duration::from_secs(30);
 
 /// Starting and ending.
 impl Membership {
@@ -52,7 +54,7 @@ impl Membership {
 
     /// A time, longer if this node may itself be what is wrong (Lifeguard).
     fn stretched(&self, time: Duration) -> Duration {
-        (time + time / 2 * self.health) * if self.is_slow { SLOW_TIMES } else { 1 }
+        (time + time / 2 * self.health) * if self.is_sparing() { SLOW_TIMES } else { 1 }
     }
 
     fn is_probed(&self, node: &NodeId) -> bool {
@@ -105,11 +107,31 @@ impl Membership {
         self.next_seq = seq.wrapping_add(1);
         let (asked, end) = (Vec::new(), self.now + lasts);
         // Who begins on a slow uplink has been given its time.
-        let is_extended = self.is_slow;
+        let is_extended = self.is_sparing();
         let probe =
             Probe { target, link, purpose, tries: 0, end, is_extended, asked, is_heard: false };
         self.probes.insert(seq, probe);
         self.continue_probe(seq);
+    }
+
+    /// Whether this node sends as little as it can, because answers come late, or would.
+    pub(super) fn is_sparing(&self) -> bool {
+        self.is_slow || self.now < self.late_until
+    }
+
+    /// An answer was late, and not because a packet was lost. One peer may be slow; if another's was
+    /// late as well, the next ones will be, too.
+    fn expect_late(&mut self, peer: NodeId) {
+        let before = self.late.replace((peer, self.now));
+        let is_second = before.is_some_and(|(other, at)| other != peer && self.now - at < LATE_FOR);
+        if !is_second {
+            return;
+        }
+        let was_sparing = self.is_sparing();
+        self.late_until = self.now + LATE_FOR;
+        if !was_sparing {
+            self.extend_probes();
+        }
     }
 
     /// Forgets the probes of a node that this node made for itself; says whether there were any.
@@ -169,14 +191,15 @@ impl Membership {
             return self.conclude(seq);
         }
         let (target, link, tries, purpose) = (probe.target, probe.link, probe.tries, probe.purpose);
+        let end = probe.end;
         probe.tries += 1;
         let retry = match purpose {
             Purpose::Confirm => retry.max(self.tuning.retry_suspect),
             Purpose::Watch | Purpose::Relay { .. } => retry,
         };
         // What waits in a queue need not be repeated.
-        let times = if self.is_slow { 1 << tries.min(MAX_DOUBLINGS) } else { 1 };
-        let next = (self.now + retry * times).min(probe.end);
+        let times = if self.is_sparing() { 1 << tries.min(MAX_DOUBLINGS) } else { 1 };
+        let next = (self.now + retry * times).min(end);
         self.timers.set(Timer::Probe(seq), next);
         let is_first = tries == 0 && matches!(purpose, Purpose::Watch);
         if let Some(link) = link
@@ -184,9 +207,12 @@ impl Membership {
         {
             let (claim, print) = (self.claim, self.digest().print());
             let suspicion = self.suspicion_of(&target);
-            let length = self.send(link, Kind::Ping { seq, claim, print }, suspicion);
+            let length =
+                self.send(link, Kind::Ping { seq, again: !is_first, claim, print }, suspicion);
             if !is_first {
                 self.added(1, length);
+            } else if let Some(link) = self.links.get_mut(&link) {
+                link.pinged = Some((seq, self.now));
             }
         }
         // A relay does not ask on, and a suspect with a link is heard by whom it can reach.
@@ -216,7 +242,7 @@ impl Membership {
             asked = self.helpers(&target);
         }
         for link in &asked {
-            if self.is_slow || !self.may_add() {
+            if self.is_sparing() || !self.may_add() {
                 break;
             }
             let length = self.send(*link, Kind::Ask { seq, node: target }, None);
@@ -273,16 +299,19 @@ impl Membership {
 impl Membership {
     pub(super) fn take_kind(&mut self, link: LinkId, kind: Kind) {
         match kind {
-            Kind::Ping { seq, claim, print } => {
+            Kind::Ping { seq, again, claim, print } => {
                 self.note(link, claim, print);
                 if self.has_answered(link, seq) {
                     return;
                 }
                 let (claim, print) = (self.claim, self.digest().print());
-                self.send(link, Kind::Ack { seq, claim, print }, None);
+                self.send(link, Kind::Ack { seq, again, claim, print }, None);
             }
-            Kind::Ack { seq, claim, print } => {
+            Kind::Ack { seq, again, claim, print } => {
                 self.note(link, claim, print);
+                if !again {
+                    self.note_answer(link, seq);
+                }
                 self.take_ack(link, seq);
             }
             Kind::Ask { seq, node } => self.take_ask(link, seq, node),
@@ -305,7 +334,7 @@ impl Membership {
 
     /// Whether an answer to this ping waits in the queue of a slow uplink: another one would, too.
     fn has_answered(&mut self, link: LinkId, seq: u32) -> bool {
-        let (now, is_slow) = (self.now, self.is_slow);
+        let (now, is_slow) = (self.now, self.is_sparing());
         let Some(link) = self.links.get_mut(&link) else { return false };
         let is_same = |(last, at): (u32, Timestamp)| last == seq && now - at < SAME_ANSWER;
         if is_slow && link.answered.is_some_and(is_same) {
@@ -325,6 +354,16 @@ impl Membership {
             self.event(MemberEvent::Claimed { link, claim });
         }
         self.note_print(link, print);
+    }
+
+    /// The answer to a ping that was not sent before. If it was sent again meanwhile, neither has
+    /// been lost: they have waited in a queue.
+    fn note_answer(&mut self, link: LinkId, seq: u32) {
+        let Some(link) = self.links.get(&link) else { return };
+        let Some((_, since)) = link.pinged.filter(|(last, _)| *last == seq) else { return };
+        if self.now - since > link.retry(self.tuning) {
+            self.expect_late(link.peer);
+        }
     }
 
     /// The answer to a relay; own probes ended when anything was heard.

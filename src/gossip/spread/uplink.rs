@@ -167,7 +167,7 @@ impl Uplink {
         let takes = |rate: u64| {
             Duration::from_micros((self.sent_bytes as u64).saturating_mul(1_000_000) / rate.max(1))
         };
-        let pace = || self.rate().map_or(PACE, |rate| takes(rate) * 3);
+        let pace = || self.rate().map_or(PACE, takes);
         let at = if free { Timestamp::ZERO } else { self.sent_at + pace() };
         (!self.copies.is_empty()).then_some(at)
     }

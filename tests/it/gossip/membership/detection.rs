@@ -112,3 +112,36 @@ fn an_idle_group_is_quiet() {
         assert_eq!(world.false_suspicions, 0);
     }
 }
+
+/// Answers that suddenly take seconds, as behind a queue: repeating pings would make it longer.
+#[test]
+fn late_answers_are_waited_for() {
+    let mut world = World::joined(30, Profile::Mesh, Ways::mesh(0), 1);
+    let bytes_in = |world: &mut World| {
+        world.run(secs(30));
+        world.forget_figures();
+        world.run(secs(30));
+        world.machines.iter().map(|machine| machine.bytes).sum::<u64>()
+    };
+    let usual = bytes_in(&mut world);
+    world.ways.delay = Duration::from_millis(1_500);
+    let late = bytes_in(&mut world);
+    println!("{usual} bytes, and {late} while answers are late");
+    // Twenty times as many where nothing is made of it.
+    assert!(late < usual * 10);
+    assert_eq!((world.false_deaths, world.false_suspicions), (0, 0));
+}
+
+/// One peer whose answers take seconds is no reason to look less often after the others.
+#[test]
+fn a_peer_that_answers_late_slows_no_detection() {
+    let mut world = World::joined(30, Profile::Mesh, Ways::mesh(0), 1);
+    world.machines[7].lag = Duration::from_millis(1_500);
+    world.run(secs(60));
+    world.stop(3, false);
+    let all_know = |world: &World| world.all_hold(3, MemberState::Dead);
+    let time = world.run_until(secs(120), all_know).expect("it is noticed");
+    println!("noticed after {time:?}");
+    assert!(time <= secs(20));
+    assert_eq!(world.false_deaths, 0);
+}

@@ -64,6 +64,8 @@ pub(super) struct Machine {
     pub(super) address: SocketAddr,
     /// What packets pass between.
     pub(super) side: u8,
+    /// By how much longer what it sends takes.
+    pub(super) lag: Duration,
     pub(super) bytes: u64,
     pub(super) events: Vec<(Timestamp, MemberEvent)>,
     pub(super) neighbours: Vec<LinkId>,
@@ -162,6 +164,7 @@ impl World {
             membership: None,
             address: address(machine),
             side: 0,
+            lag: Duration::ZERO,
             bytes: 0,
             events: Vec::new(),
             neighbours: Vec::new(),
@@ -267,7 +270,7 @@ impl World {
     fn passes(&mut self, link: usize, end: usize) -> Option<Duration> {
         let (from, to) = (self.links[link][end].machine, self.links[link][1 - end].machine);
         let passes = self.machines[from].side == self.machines[to].side && !self.is_lost();
-        passes.then(|| self.delay())
+        passes.then(|| self.delay() + self.machines[from].lag)
     }
 
     /// Gives a machine an input and does what it says.
