@@ -271,9 +271,10 @@ pub(crate) struct Join {
 pub(crate) struct Run {
     /// The hierarchy
     pub(crate) name: Place,
-    /// Where to listen; port 0 picks a free one
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:0")]
-    pub(crate) listen: std::net::SocketAddr,
+    /// Where to listen; port 0 picks a free one. Unless given: on all addresses, at the port of
+    /// the last run
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
     /// What to tell others instead of the addresses found; may be given more than once
     #[arg(long, value_name = "ADDR")]
     pub(crate) advertise: Vec<std::net::SocketAddr>,

@@ -17,6 +17,7 @@ mod local;
 mod mount;
 mod node;
 mod place;
+mod port;
 mod render;
 mod request;
 mod session;

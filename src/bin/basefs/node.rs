@@ -21,6 +21,7 @@ use crate::frames;
 use crate::handlers;
 use crate::local;
 use crate::mount;
+use crate::port;
 use crate::render::Style;
 use crate::request::{From, Message, Request};
 use crate::session::Answer;
@@ -68,9 +69,7 @@ pub(crate) fn run(run: &Run, mounted: Option<&Mounted>, style: Style) -> Result<
         // Before anything else: a signal that comes while it starts is not lost.
         let ended = signals().map_err(|error| Failure::io("signals", &error))?;
         let fs = Fs::open(&dir)?;
-        let node = fs.serve(config(run)).await.map_err(|error| {
-            Failure::unavailable(format!("{error}\n  choose another address with --listen"))
-        })?;
+        let node = port::serve(&fs, &dir, run.listen, config(run)).await?;
         for ticket in &tickets {
             node.join(ticket).map_err(|error| Failure::failed(error.to_string()))?;
         }
@@ -115,7 +114,6 @@ fn check_private(dir: &Path) -> Result<(), Failure> {
 
 fn config(run: &Run) -> QuicConfig {
     let mut config = QuicConfig::default();
-    config.listen = run.listen;
     config.advertised.clone_from(&run.advertise);
     config.profile = match run.profile {
         Profile::Lan => Network::Lan,
@@ -266,7 +264,10 @@ pub(crate) fn unit(run: &Run) -> Result<(), Failure> {
     let dir = run.name.existing()?;
     let dir = dir.canonicalize().map_err(|error| Failure::io(dir.display(), &error))?;
     let program = std::env::current_exe().map_err(|error| Failure::io("this program", &error))?;
-    let mut command = format!("{} run {} --listen {}", word(&program), word(&dir), run.listen);
+    let mut command = format!("{} run {}", word(&program), word(&dir));
+    if let Some(address) = run.listen {
+        command.push_str(&format!(" --listen {address}"));
+    }
     for address in &run.advertise {
         command.push_str(&format!(" --advertise {address}"));
     }

@@ -6,5 +6,6 @@ mod handlers;
 mod inspect;
 mod mount;
 mod node;
+mod port;
 mod transfer;
 mod world;
