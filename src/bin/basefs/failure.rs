@@ -3,7 +3,8 @@
 use std::io;
 
 use basefs::fs::{
-    DiffError, OpenError, ReadError, RevertError, RevokeError, SnapshotError, WriteError,
+    AdoptTicketError, DiffError, DropSecretsError, ExpelError, OpenError, ReadError, RevertError,
+    RevokeError, RotateSecretError, SnapshotError, WriteError,
 };
 use basefs::store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -195,6 +196,11 @@ impl From<RevertError> for Failure {
         match error {
             RevertError::Write(error) => error.into(),
             RevertError::NotHere { .. } => Self::new(Cause::Unavailable, error.to_string()),
+            RevertError::Exists { .. } => Self::advise(
+                Cause::Failed,
+                &error,
+                "see which there are with `basefs versions`, and show one with `basefs revert`",
+            ),
             RevertError::NoSuchVersion { .. } => {
                 Self::advise(Cause::Failed, &error, "see which there are with `basefs versions`")
             }
@@ -229,6 +235,51 @@ impl From<DiffError> for Failure {
         match error {
             DiffError::Version(error) => error.into(),
             error => Self::failed(error.to_string()),
+        }
+    }
+}
+
+/// What to do where too many old secrets are accepted.
+const DROP_FIRST: &str = "drop the old ones first: basefs rotate NAME --drop-old";
+
+impl From<RotateSecretError> for Failure {
+    fn from(error: RotateSecretError) -> Self {
+        match error {
+            RotateSecretError::TooManyOld { .. } => Self::advise(Cause::Failed, &error, DROP_FIRST),
+            RotateSecretError::Io { ref path, error: ref why } => Self::io(path.display(), why),
+            error => Self::unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<AdoptTicketError> for Failure {
+    fn from(error: AdoptTicketError) -> Self {
+        match error {
+            AdoptTicketError::Store(error) => error.into(),
+            AdoptTicketError::TooManyOld { .. } => Self::advise(Cause::Failed, &error, DROP_FIRST),
+            AdoptTicketError::Io { ref path, error: ref why } => Self::io(path.display(), why),
+            error => Self::usage(error.to_string()),
+        }
+    }
+}
+
+impl From<DropSecretsError> for Failure {
+    fn from(error: DropSecretsError) -> Self {
+        match error {
+            DropSecretsError::Io { ref path, error: ref why } => Self::io(path.display(), why),
+            error => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<ExpelError> for Failure {
+    fn from(error: ExpelError) -> Self {
+        match error {
+            ExpelError::Store(error) => error.into(),
+            ExpelError::TooMany { .. } => {
+                Self::advise(Cause::Failed, &error, "rotate the secret instead: basefs rotate NAME")
+            }
+            error => Self::usage(error.to_string()),
         }
     }
 }

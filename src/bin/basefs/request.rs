@@ -43,14 +43,36 @@ pub(crate) enum Request {
     Conflicts { path: String },
     /// Settles a conflict in favour of a version.
     Resolve { path: String, version: String },
+    /// Settles a conflict with new content, which is beside.
+    ResolveWith { path: String },
+    /// Settles a conflict in favour of what shows.
+    Dismiss { path: String },
+    /// Confirms what a path shows.
+    Ack { path: String },
+    /// Brings back what was removed.
+    Revive { path: String },
     /// Who may write where.
     Keys,
     /// Lets a key write.
     Grant { path: String, key: String, rights: Rights, label: String },
     /// What revoking a key would do, or that it be done.
-    Revoke { path: String, key: String, keep: Keep, apply: bool },
+    Revoke { path: String, key: String, keep: Keep, apply: bool, adopt: bool, regrant: bool },
     /// All that a key did.
     Audit { key: String },
+    /// Lets versions count again that a revoke cut.
+    Amend { path: String, key: String, versions: Vec<String> },
+    /// Takes over what a revoked key wrote.
+    Adopt { path: String, key: String },
+    /// Makes a new secret for readers.
+    Rotate,
+    /// Takes over the secret of a newer ticket.
+    AdoptTicket { ticket: String },
+    /// Accepts old secrets no more.
+    DropSecrets,
+    /// Neither accepts nor dials a node any more, or does so again.
+    Expel { node: String, readmit: bool },
+    /// The nodes that are expelled.
+    Expelled,
     /// Where to join.
     Ticket,
     /// How the replica is, and the node if it runs.
@@ -148,6 +170,16 @@ pub(crate) enum Response {
     Revoke(RevokeItem),
     /// What a key did.
     Audit(AuditItem),
+    /// What a key wrote up to these versions counts again.
+    Amended { path: String, key: String, versions: Vec<String>, revoke: String },
+    /// These paths show again what a key wrote.
+    Adopted { key: String, paths: Vec<String> },
+    /// A new secret lets readers in, or some old ones do no more.
+    Secrets { old: usize, dropped: usize },
+    /// A node is expelled or not; and whether that was so before.
+    Expulsion { node: String, expelled: bool, before: bool },
+    /// The nodes that are expelled.
+    Expelled { nodes: Vec<String> },
     /// Where to join.
     Ticket { ticket: String, peers: usize },
     /// How it is.
@@ -270,6 +302,10 @@ pub(crate) struct RevokeItem {
     pub(crate) paths: Vec<String>,
     /// The revoke, if it was made.
     pub(crate) revoke: Option<String>,
+    /// The paths that were taken over.
+    pub(crate) adopted: Vec<String>,
+    /// The grants that were made again.
+    pub(crate) regranted: Vec<String>,
     /// The lines that say what it does.
     pub(crate) text: String,
 }
@@ -297,6 +333,10 @@ pub(crate) struct StatusItem {
     pub(crate) conflicts: usize,
     /// Versions whose content is not here.
     pub(crate) pending: usize,
+    /// Secrets that let readers in besides the present one.
+    pub(crate) old_secrets: usize,
+    /// Nodes that are expelled.
+    pub(crate) expelled: usize,
     /// Of the node, if it runs.
     pub(crate) running: Option<RunningItem>,
 }

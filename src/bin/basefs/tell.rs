@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, Put, Status, Verb};
+use crate::args::{Adopt, Amend, Cli, Path as At, Put, Revoke, Settle, Status, Verb};
 use crate::failure::Failure;
 use crate::inspect;
 use crate::local;
@@ -42,6 +42,10 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Export(export) => transfer::export(&export, style),
         Verb::Status(Status { name, every: Some(seconds) }) => follow_status(&name, seconds, style),
         Verb::Put(put) => write(&put, style),
+        Verb::Resolve(Settle { at, with: Some(file), .. }) => {
+            let head = Request::ResolveWith { path: at.path.clone() };
+            send(&at, head, &file, style)
+        }
         other => ask(other, style),
     }
 }
@@ -58,16 +62,22 @@ pub(crate) fn show(answer: &Message<Response>, style: Style) -> Result<(), Failu
 }
 
 fn write(put: &Put, style: Style) -> Result<(), Failure> {
-    let session = Session::open(&put.at.name)?;
-    let body = content(&put.file)?;
     let expected = match &put.over {
         Some(version) => Some(Expected::Version(version.clone())),
         None => put.new.then_some(Expected::Absent),
     };
     let executable = put.executable.then_some(true);
     let head = Request::Write { path: put.at.path.clone(), executable, expected };
+    send(&put.at, head, &put.file, style)
+}
+
+/// Sends a request with the content of a file, and prints the answer.
+fn send(at: &At, head: Request, file: &Path, style: Style) -> Result<(), Failure> {
+    // It is there before the replica is opened, which may keep others waiting.
+    let body = content(file)?;
+    let session = Session::open(&at.name)?;
     let answer = session.call(Message { head, body });
-    show(&answer.map_err(|failure| failure.about(&put.at.name.to_string()))?, style)
+    show(&answer.map_err(|failure| failure.about(&at.name.to_string()))?, style)
 }
 
 /// What is in a file, or comes from standard input.
@@ -202,7 +212,13 @@ fn request_of_people(verb: Verb, style: Style) -> Result<(Place, Request, Style)
         Verb::Revert(to) => (to.at.name, R::Revert { path: to.at.path, version: to.version }),
         Verb::Conflicts(at) => (at.name, R::Conflicts { path: at.path }),
         Verb::Explain(of) => (of.at.name, R::Explain { path: of.at.path, at: of.version }),
-        Verb::Resolve(to) => (to.at.name, R::Resolve { path: to.at.path, version: to.version }),
+        Verb::Resolve(to) => {
+            let version = to.version.unwrap_or_default();
+            (to.at.name, R::Resolve { path: to.at.path, version })
+        }
+        Verb::Dismiss(at) => (at.name, R::Dismiss { path: at.path }),
+        Verb::Ack(at) => (at.name, R::Ack { path: at.path }),
+        Verb::Revive(at) => (at.name, R::Revive { path: at.path }),
         Verb::Keys(name) => (name.name, R::Keys),
         Verb::Grant(grant) => {
             let (key, rights, label) = (grant.key, grant.rights, grant.label);
@@ -210,10 +226,35 @@ fn request_of_people(verb: Verb, style: Style) -> Result<(Place, Request, Style)
         }
         Verb::Revoke(revoke) => {
             let keep = if revoke.discard { Keep::Nothing } else { Keep::Seen };
-            let (path, key) = (revoke.path, revoke.key);
-            (revoke.name, R::Revoke { path, key, keep, apply: revoke.yes })
+            let Revoke { name, key, path, yes: apply, adopt, regrant, .. } = revoke;
+            (name, R::Revoke { path, key, keep, apply, adopt, regrant })
         }
         Verb::Audit(audit) => (audit.name, R::Audit { key: audit.key }),
+        Verb::Amend(Amend { name, key, versions, path }) => {
+            (name, R::Amend { path, key, versions })
+        }
+        Verb::Adopt(Adopt { name, key, path }) => (name, R::Adopt { path, key }),
+        other => return request_of_node(other, style),
+    };
+    Ok((place, request, style))
+}
+
+/// The same for whom a replica talks to.
+fn request_of_node(verb: Verb, style: Style) -> Result<(Place, Request, Style), Failure> {
+    use Request as R;
+
+    let (place, request) = match verb {
+        Verb::Rotate(rotate) => match rotate.ticket {
+            Some(text) => {
+                let ticket = local::ticket(&text)?.to_string();
+                (rotate.name, R::AdoptTicket { ticket })
+            }
+            None if rotate.drop_old => (rotate.name, R::DropSecrets),
+            None => (rotate.name, R::Rotate),
+        },
+        Verb::Expel(other) => (other.name, R::Expel { node: other.node, readmit: false }),
+        Verb::Readmit(other) => (other.name, R::Expel { node: other.node, readmit: true }),
+        Verb::Expelled(name) => (name.name, R::Expelled),
         Verb::Ticket(name) => (name.name, R::Ticket),
         Verb::Status(status) => (status.name, R::Status),
         Verb::Members(name) => (name.name, R::Members),

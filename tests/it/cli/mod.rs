@@ -6,6 +6,7 @@ mod handlers;
 mod inspect;
 mod mount;
 mod node;
+mod people;
 mod port;
 mod transfer;
 mod world;

@@ -38,6 +38,20 @@ pub(super) fn text(answer: &Response, style: Style) -> String {
         Response::Keys { keys } => key_table(keys, style),
         Response::Revoke(revoke) => revoke_text(revoke, style),
         Response::Audit(audit) => audit_text(audit, style),
+        Response::Amended { path, key, versions, .. } => {
+            let versions: Vec<String> = versions.iter().map(|text| id(text, style)).collect();
+            let (key, versions) = (id(key, style), versions.join(", "));
+            format!("what {key} wrote up to {versions} counts again at {} and below\n", plain(path))
+        }
+        Response::Adopted { key, paths } => adopted(key, paths, style),
+        Response::Secrets { old, dropped } => secrets(*old, *dropped),
+        Response::Expulsion { node, expelled, before } => {
+            let again = if expelled == before { "already" } else { "from now on" };
+            let what = if *expelled { "neither accepts nor dials" } else { "talks to" };
+            format!("this replica {what} {} {again}\n", id(node, style))
+        }
+        Response::Expelled { nodes } if nodes.is_empty() => "nobody is expelled\n".into(),
+        Response::Expelled { nodes } => nodes.iter().map(|node| format!("{node}\n")).collect(),
         Response::Ticket { ticket, .. } => format!("{ticket}\n"),
         Response::Status(status) => status_text(status, style),
         Response::Members { members } => member_table(members, style),
@@ -276,8 +290,43 @@ fn key_table(keys: &[KeyItem], style: Style) -> String {
 fn revoke_text(revoke: &RevokeItem, style: Style) -> String {
     let plan: String = revoke.text.lines().map(|line| plain(line) + "\n").collect();
     match &revoke.revoke {
-        Some(done) => format!("{plan}revoked ({})\n", id(done, style)),
+        Some(done) => {
+            let mut text = format!("{plan}revoked ({})\n", id(done, style));
+            if !revoke.adopted.is_empty() {
+                text.push_str(&adopted(&revoke.key, &revoke.adopted, style));
+            }
+            if !revoke.regranted.is_empty() {
+                let grants = count(revoke.regranted.len(), "grant", "grants");
+                let _ = writeln!(text, "{grants} made again");
+            }
+            text
+        }
         None => format!("{plan}Nothing was done yet: add --yes to do it.\n"),
+    }
+}
+
+/// Paths that were taken over.
+fn adopted(key: &str, paths: &[String], style: Style) -> String {
+    let mut text: String = paths.iter().map(|path| plain(path) + "\n").collect();
+    let (count, key) = (count(paths.len(), "path", "paths"), id(key, style));
+    let _ = writeln!(text, "{count} taken over from {key}");
+    text
+}
+
+fn secrets(old: usize, dropped: usize) -> String {
+    match (old, dropped) {
+        (0, 0) => "no old secret is accepted\n".into(),
+        (0, dropped) => {
+            let dropped = count(dropped, "old secret is", "old secrets are");
+            format!("{dropped} accepted no more\n")
+        }
+        (old, _) => {
+            let old = count(old, "old one", "old ones");
+            format!(
+                "a new secret lets readers in, and {old} until dropped\n  hand on the new ticket: \
+                 basefs ticket; then, on every replica: basefs rotate --drop-old\n"
+            )
+        }
     }
 }
 
@@ -312,6 +361,12 @@ fn status_text(status: &StatusItem, style: Style) -> String {
     table.row([cell("entries"), cell(status.entries.to_string())]);
     table.row([cell("conflicts"), alarm(status.conflicts)]);
     table.row([cell("waiting for content"), alarm(status.pending)]);
+    for (what, number) in [("old secrets", status.old_secrets), ("expelled nodes", status.expelled)]
+    {
+        if number > 0 {
+            table.row([cell(what), alarm(number)]);
+        }
+    }
     let Some(running) = &status.running else {
         table.row([cell("running"), cell("no")]);
         return table.text();

@@ -32,6 +32,8 @@ pub(super) fn status(fs: &Fs, node: Option<&Serving>) -> Result<Response, Failur
         entries: fs.entries(),
         conflicts: fs.conflicts("/")?.len(),
         pending: fs.pending("/")?.len(),
+        old_secrets: fs.old_secrets(),
+        expelled: fs.expelled().len(),
         running: node.map(|node| running(fs, node)),
     })))
 }

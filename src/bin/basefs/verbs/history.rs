@@ -118,3 +118,9 @@ pub(super) fn resolve(fs: &Fs, path: String, version: &str) -> Result<Response, 
     let version = fs.resolve(&path, version)?.to_string();
     Ok(Response::Shows { path, version })
 }
+
+/// Settles a conflict with new content.
+pub(super) fn resolve_with(fs: &Fs, path: String, content: &[u8]) -> Result<Response, Failure> {
+    let version = fs.resolve_with(&path, content)?.to_string();
+    Ok(Response::Shows { path, version })
+}
