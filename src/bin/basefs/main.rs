@@ -20,6 +20,7 @@ mod place;
 mod port;
 mod render;
 mod request;
+mod resources;
 mod session;
 mod socket;
 mod tell;

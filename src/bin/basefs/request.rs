@@ -1,6 +1,7 @@
 //! What a verb asks of a replica, and what comes back: the same whether the replica is opened
 //! here or is in a running node.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// What is asked of a replica. Content goes beside it, see [`Message`].
@@ -373,6 +374,8 @@ pub(crate) struct PeerItem {
     pub(crate) rtt_micros: Option<u64>,
     pub(crate) sent: Option<u64>,
     pub(crate) received: Option<u64>,
+    /// Bytes that wait to be sent to it.
+    pub(crate) unsent: u64,
     /// Why it could not be dialled.
     pub(crate) error: Option<String>,
 }
@@ -425,12 +428,12 @@ pub(crate) struct EventItem {
 #[derive(Clone, Debug)]
 pub(crate) struct Message<Head> {
     pub(crate) head: Head,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Bytes,
 }
 
 impl<Head> Message<Head> {
     /// Without bytes beside.
     pub(crate) fn bare(head: Head) -> Self {
-        Self { head, body: Vec::new() }
+        Self { head, body: Bytes::new() }
     }
 }

@@ -3,8 +3,9 @@
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
+use basefs::WriteError;
+use bytes::Bytes;
 use clap::CommandFactory;
 
 use crate::args::{Adopt, Amend, Cli, Path as At, Put, Revoke, Settle, Status, Verb};
@@ -13,12 +14,12 @@ use crate::inspect;
 use crate::local;
 use crate::node;
 use crate::place::Place;
-use crate::render::{self, Listing, Style};
+use crate::render::{self, Listing, Style, plain};
 use crate::request::{CheckItem, Expected, Keep, Message, Request, Response};
+use crate::resources;
 use crate::session::Session;
 use crate::socket::SOCKET;
 use crate::transfer;
-use crate::verbs::RUN_FIRST;
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
@@ -40,7 +41,10 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Inspect(wanted) => inspect::run(&wanted),
         Verb::Import(import) => transfer::import(&import, style),
         Verb::Export(export) => transfer::export(&export, style),
-        Verb::Status(Status { name, every: Some(seconds) }) => follow_status(&name, seconds, style),
+        Verb::Status(Status { name, every: Some(seconds) }) => {
+            resources::follow_status(&name, seconds, style)
+        }
+        Verb::Resources(wanted) => resources::run(&wanted, style),
         Verb::Put(put) => write(&put, style),
         Verb::Resolve(Settle { at, with: Some(file), .. }) => {
             let head = Request::ResolveWith { path: at.path.clone() };
@@ -80,18 +84,28 @@ fn send(at: &At, head: Request, file: &Path, style: Style) -> Result<(), Failure
     show(&answer.map_err(|failure| failure.about(&at.name.to_string()))?, style)
 }
 
-/// What is in a file, or comes from standard input.
-fn content(file: &Path) -> Result<Vec<u8>, Failure> {
-    let mut content = Vec::new();
-    // One byte more than can be written, so that the refusal comes from where it belongs.
-    let most = basefs::limits::MAX_FILE + 1;
-    let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(most).read_to_end(&mut content)
-    } else {
-        std::fs::File::open(file).and_then(|file| file.take(most).read_to_end(&mut content))
+/// What is in a file, or comes from standard input. What is too long is refused before it is read.
+fn content(file: &Path) -> Result<Bytes, Failure> {
+    let limit = basefs::limits::MAX_FILE;
+    let check = |size: u64| match size {
+        size if size > limit => Err(Failure::from(WriteError::TooLarge { size, limit })),
+        _ => Ok(()),
     };
-    read.map_err(|error| Failure::io(file.display(), &error))?;
-    Ok(content)
+    let failed = |error| Failure::io(plain(&file.display().to_string()), &error);
+    let mut content = Vec::new();
+    if file == Path::new("-") {
+        let read = std::io::stdin().lock().take(limit + 1).read_to_end(&mut content);
+        read.map_err(|error| Failure::io("standard input", &error))?;
+    } else {
+        let open = std::fs::File::open(file).map_err(failed)?;
+        let length = open.metadata().map_err(failed)?.len();
+        check(length)?;
+        // A file may grow meanwhile; one that says 0 may be a pipe.
+        content.reserve_exact(usize::try_from(length).unwrap_or_default());
+        open.take(limit + 1).read_to_end(&mut content).map_err(failed)?;
+    }
+    check(content.len() as u64)?;
+    Ok(content.into())
 }
 
 /// Sends one request and prints the answer.
@@ -111,21 +125,6 @@ fn ask(verb: Verb, style: Style) -> Result<(), Failure> {
             show(&answer, style)?;
             verdict(&answer.head)
         }
-    }
-}
-
-/// Says how a node is, again and again until it ends.
-fn follow_status(place: &Place, seconds: u64, style: Style) -> Result<(), Failure> {
-    let session = Session::open(place)?;
-    if matches!(session, Session::Here(_)) {
-        return Err(Failure::unavailable(RUN_FIRST).about(&place.to_string()));
-    }
-    loop {
-        let answer = session.ask(Request::Status)?;
-        // A screen is filled from its top each time.
-        output(if style.color { b"\x1b[H\x1b[2J" } else { b"" })?;
-        show(&answer, style)?;
-        std::thread::sleep(Duration::from_secs(seconds));
     }
 }
 

@@ -8,5 +8,7 @@ mod mount;
 mod node;
 mod people;
 mod port;
+mod terminal;
 mod transfer;
+mod trouble;
 mod world;

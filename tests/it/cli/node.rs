@@ -149,10 +149,10 @@ fn a_node_that_speaks_otherwise_is_found_out() {
 #[test]
 fn the_numbers_of_a_node_can_be_followed_until_it_ends() {
     let world = World::with_team();
-    let alone = world.fails(&["resources", "team", "--every", "1"], 5);
+    let alone = world.fails(&["status", "team", "--every", "1"], 5);
     assert!(alone.contains("basefs run team"), "{alone}");
     let node = world.start("team", &[]);
-    let mut command = world.command(&["resources", "team", "--every", "1", "--json"]);
+    let mut command = world.command(&["status", "team", "--every", "1", "--json"]);
     let mut following =
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::place::Place;
 use crate::request::From;
 
-pub(crate) use node::{Join, Mount, Mounted, New, Profile, Run, Status};
+pub(crate) use node::{Join, Mount, Mounted, New, Profile, Resources, Run, Status};
 pub(crate) use people::{Adopt, Amend, Audit, Grant, Other, Revoke, Rotate, Settle};
 
 /// What `basefs --help` prints: the verbs by theme, for a list of forty in one piece is not read.
@@ -19,8 +19,8 @@ A shared, signed, versioned hierarchy of files, replicated peer to peer
 
 Usage: basefs VERB NAME …
 
-Hierarchies    new, join, ticket, run, mount, status, members, inspect, doctor, genkey,
-               systemd
+Hierarchies    new, join, ticket, run, mount, status, resources, members, inspect, doctor,
+               genkey, systemd
 Files          ls, tree, cat, put, rm, mv, ln, mkdir, import, export, watch
 History        log, show, versions, diff, at, revert, revive
 Conflicts      conflicts, explain, resolve, dismiss, ack
@@ -130,11 +130,15 @@ pub(crate) enum Verb {
     Mount(Mount),
     /// Say how the replica is, and its node if that runs
     #[command(
-        visible_alias = "resources",
         alias = "blocks",
         after_help = "Examples:\n  basefs status team\n  basefs status team --every 2"
     )]
     Status(Status),
+    /// Show what the running node takes and how far it is, as it goes
+    #[command(
+        after_help = "Examples:\n  basefs resources team\n  basefs resources team --once\n  basefs resources team --every 10 --json >> team.log\n\nlag: for how long a peer has had what this node lacks; behind: peers that lack what it has"
+    )]
+    Resources(Resources),
     /// List the nodes of the group, as the running node knows them
     #[command(after_help = "Example:\n  basefs members team")]
     Members(Name),

@@ -106,3 +106,21 @@ pub(crate) struct Status {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) every: Option<u64>,
 }
+
+/// What a node takes, and how often that is shown.
+#[derive(Debug, Args)]
+pub(crate) struct Resources {
+    /// The hierarchy
+    pub(crate) name: Place,
+    /// Show it again every so many seconds, as long as the node runs
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 2,
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    pub(crate) every: u64,
+    /// Show it once
+    #[arg(long, conflicts_with = "every")]
+    pub(crate) once: bool,
+}

@@ -168,7 +168,7 @@ fn tree(top: &str, items: &[Item], style: Style) -> String {
 }
 
 /// A length for people.
-fn bytes(length: u64) -> String {
+pub(crate) fn bytes(length: u64) -> String {
     let mut unit = 1;
     for name in ["B", "KiB", "MiB", "GiB"] {
         if length < unit * 1_024 {
@@ -414,6 +414,9 @@ fn peer_table(peers: &[PeerItem], style: Style) -> String {
 }
 
 fn member_table(members: &[MemberItem], style: Style) -> String {
+    if members.is_empty() {
+        return "nobody else is in the group yet\n".into();
+    }
     let mut table = Table::new(style, &[]);
     for member in members {
         let paint = if member.state == "alive" { Paint::Good } else { Paint::Bad };

@@ -206,7 +206,7 @@ fn send(session: &Session, load: &mut Load, import: &Import) -> Result<(), Failu
     if import.dry_run || changes.is_empty() {
         return Ok(());
     }
-    let sent = session.call(Message { head: Request::Batch { changes }, body });
+    let sent = session.call(Message { head: Request::Batch { changes }, body: body.into() });
     sent.map(drop).map_err(|mut failure| {
         failure.message.push_str(
             "\n  what came before stays; put that right and import again, what is there is skipped",

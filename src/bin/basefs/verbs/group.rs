@@ -88,6 +88,7 @@ fn peer(report: &PeerReport) -> PeerItem {
         rtt_micros: stats.map(|stats| stats.rtt_micros),
         sent: stats.map(|stats| stats.sent),
         received: stats.map(|stats| stats.received),
+        unsent: report.unsent.bytes as u64,
         error: peer.error.as_ref().map(ToString::to_string),
     }
 }

@@ -8,6 +8,7 @@ use basefs::id::{EntryId, NodeId, PublicKey, VersionId};
 use basefs::log::Frontier;
 
 use crate::failure::Failure;
+use crate::render::plain;
 
 /// Fewest digits that are taken for an id: with fewer it would be a guess.
 const MIN_DIGITS: usize = 4;
@@ -17,6 +18,7 @@ pub(super) fn version_of(fs: &Fs, path: &str, text: &str) -> Result<EntryId, Fai
     let before = fs.history(path).unwrap_or_default();
     let versions = fs.versions(path)?;
     let ids: BTreeSet<EntryId> = versions.iter().chain(&before).map(|version| version.id).collect();
+    let path = plain(path);
     let advice = format!("see which there are with `basefs versions NAME {path}`");
     one_of(&ids, text, &format!("version of {path}"), &advice)
 }

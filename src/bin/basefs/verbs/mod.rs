@@ -32,9 +32,9 @@ pub(crate) fn execute(fs: &Fs, node: Option<&Serving>, request: Message<Request>
         R::Read { path, at } => return files::read(fs, &path, at.as_deref()),
         R::List { path, recursive, at } => files::list(fs, &path, recursive, at.as_deref()),
         R::Write { path, executable, expected } => {
-            files::write(fs, &path, &body, executable, expected)
+            files::write(fs, &path, body, executable, expected)
         }
-        R::Batch { changes } => files::batch(fs, &changes, &body),
+        R::Batch { changes } => files::batch(fs, &changes, body),
         R::Remove { path, recursive } => files::remove(fs, &path, recursive),
         R::Rename { from, to, across } => files::rename(fs, &from, &to, across),
         R::Link { original, path } => done(fs.link(original, path)?),

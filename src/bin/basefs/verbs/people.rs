@@ -6,6 +6,7 @@ use basefs::{Fs, WriteError};
 
 use super::{ids, items};
 use crate::failure::Failure;
+use crate::render::plain;
 use crate::request::{AuditItem, Keep, Response, RevokeItem, Rights};
 
 pub(super) fn keys(fs: &Fs) -> Result<Response, Failure> {
@@ -28,7 +29,9 @@ pub(super) fn grant(
     };
     let grant = fs.grant_with(&path, key, granted, label).map_err(|error| match error {
         WriteError::NotFound { .. } => Failure::failed(format!(
-            "{error}\n  grants are for directories; make it first: basefs mkdir NAME {path}"
+            "{}\n  grants are for directories; make it first: basefs mkdir NAME {}",
+            plain(&error.to_string()),
+            plain(&path)
         )),
         error => error.into(),
     })?;
