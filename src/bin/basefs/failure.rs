@@ -235,11 +235,13 @@ impl From<RevertError> for Failure {
             RevertError::Exists { .. } => Self::advise(
                 Cause::Failed,
                 &error,
-                "see which there are with `basefs versions`, and show one with `basefs revert`",
+                "see which there are with `basefs versions NAME PATH`, and show one with `basefs revert`",
             ),
-            RevertError::NoSuchVersion { .. } => {
-                Self::advise(Cause::Failed, &error, "see which there are with `basefs versions`")
-            }
+            RevertError::NoSuchVersion { .. } => Self::advise(
+                Cause::Failed,
+                &error,
+                "see which there are with `basefs versions NAME PATH`",
+            ),
             error => Self::failed(said(&error)),
         }
     }

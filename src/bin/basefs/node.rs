@@ -22,7 +22,7 @@ use crate::handlers;
 use crate::local;
 use crate::mount;
 use crate::port;
-use crate::render::Style;
+use crate::render::{Style, plain};
 use crate::request::{From, Message, Request};
 use crate::session::Answer;
 use crate::socket::{self, Stream};
@@ -261,6 +261,13 @@ fn watch(stream: &Stream, shared: &Shared, path: &str, from: &From) -> io::Resul
 
 /// Prints a unit for systemd.
 pub(crate) fn unit(run: &Run) -> Result<(), Failure> {
+    if !run.join.is_empty() {
+        // A ticket opens everything, and a unit is for everybody to read.
+        return Err(Failure::usage(
+            "a unit has no tickets in it\n  run the node once by hand with --join: it remembers whom \
+             it met",
+        ));
+    }
     let dir = run.name.existing()?;
     let dir = dir.canonicalize().map_err(|error| Failure::io(dir.display(), &error))?;
     let program = std::env::current_exe().map_err(|error| Failure::io("this program", &error))?;
@@ -292,7 +299,7 @@ LimitNOFILE=65536
 [Install]
 WantedBy=default.target
 ",
-        name = run.name,
+        name = plain(&run.name.to_string()).replace('%', "%%"),
     );
     output(text.as_bytes())
 }
@@ -300,7 +307,7 @@ WantedBy=default.target
 /// A path as a word of a unit: in quotes, and without the meaning that some characters have there.
 fn word(path: &Path) -> String {
     let text = path.display().to_string();
-    let escaped =
-        text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let escaped = escaped.replace('%', "%%").replace('$', "$$");
     format!("\"{escaped}\"")
 }

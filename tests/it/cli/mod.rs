@@ -11,4 +11,5 @@ mod port;
 mod terminal;
 mod transfer;
 mod trouble;
+mod unit;
 mod world;

@@ -265,7 +265,7 @@ pub(crate) enum Verb {
 
     /// Make a new secret for readers; who has an old ticket is let in until the old is dropped
     #[command(
-        after_help = "Example, to keep somebody from reading on:\n  basefs rotate team                        # on one replica\n  basefs ticket team                        # hand it to the others, but one\n  basefs rotate team --ticket bfst1…        # on each of the others\n  basefs rotate team --drop-old             # on every replica"
+        after_help = "Example, to keep somebody from reading on:\n  basefs rotate team                        # on one replica\n  basefs ticket team                        # hand it to the others, but one\n  basefs rotate team --ticket basefs1…      # on each of the others\n  basefs rotate team --drop-old             # on every replica"
     )]
     Rotate(Rotate),
     /// Neither accept nor dial a node any more, on this replica
