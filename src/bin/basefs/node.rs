@@ -13,6 +13,7 @@ use basefs::fs::Serving;
 use basefs::gossip::Profile as Network;
 use basefs::net::QuicConfig;
 use parking_lot::RwLock;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Mounted, Profile, Run};
@@ -23,7 +24,7 @@ use crate::local;
 use crate::mount;
 use crate::port;
 use crate::render::{Style, plain};
-use crate::request::{From, Message, Request};
+use crate::request::{From, Message, Request, Response};
 use crate::session::Answer;
 use crate::socket::{self, Stream};
 use crate::tell::output;
@@ -46,6 +47,7 @@ struct Shared {
     fs: Fs,
     /// Nothing once it has left.
     node: RwLock<Option<Serving>>,
+    runtime: Handle,
     is_ending: AtomicBool,
     callers: AtomicUsize,
 }
@@ -80,7 +82,8 @@ pub(crate) fn run(run: &Run, mounted: Option<&Mounted>, style: Style) -> Result<
         let _ = announce(&node, style);
         let (is_ending, callers) = (AtomicBool::new(false), AtomicUsize::new(0));
         let node = RwLock::new(Some(node));
-        let shared = Arc::new(Shared { fs, node, is_ending, callers });
+        let runtime = Handle::current();
+        let shared = Arc::new(Shared { fs, node, runtime, is_ending, callers });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || accept(&listener, &accepting));
         tokio::select! {
@@ -219,6 +222,10 @@ fn answer(stream: &Stream, shared: &Shared) -> io::Result<()> {
         return watch(stream, shared, &path, &from);
     }
     let node = shared.node.read();
+    if let (Request::Sync { replicated, timeout }, Some(node)) = (&request.head, &*node) {
+        let waited = synchronise(stream, shared, node, *replicated, *timeout)?;
+        return send(stream, &Message::bare(waited));
+    }
     let answered = verbs::execute(&shared.fs, node.as_ref(), request);
     // Whoever is slow to read the answer holds nobody up.
     drop(node);
@@ -242,18 +249,58 @@ fn send(stream: &Stream, answer: &Message<Answer>) -> io::Result<()> {
     }
 }
 
+/// Waits until the node has what others have, or enough others have what it has; until the caller
+/// goes away or the node ends.
+fn synchronise(
+    stream: &Stream,
+    shared: &Shared,
+    node: &Serving,
+    replicated: Option<usize>,
+    timeout: u64,
+) -> io::Result<Answer> {
+    stream.set_read_timeout(Some(GLANCE))?;
+    let timeout = Duration::from_secs(timeout);
+    let over = async {
+        while !is_over(stream, shared) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let failed = |error: &dyn std::fmt::Display| Failure::unavailable(error.to_string());
+    let wait = async {
+        let Some(peers) = replicated else {
+            return node.wait_synced(timeout).await.map(|()| None).map_err(|error| failed(&error));
+        };
+        let holders = node.wait_replicated(None, peers, timeout).await;
+        let holders = holders.map_err(|error| failed(&error))?;
+        Ok(Some(holders.iter().map(ToString::to_string).collect()))
+    };
+    let waited = shared.runtime.block_on(async {
+        tokio::select! {
+            waited = wait => Some(waited),
+            () = over => None,
+        }
+    });
+    Ok(match waited {
+        Some(Ok(holders)) => Ok(Response::Synced { entries: shared.fs.entries(), holders }),
+        Some(Err(failure)) => Err(failure),
+        None => Err(Failure::unavailable("the node has ended")),
+    })
+}
+
+/// Whether a caller has gone, or the node ends.
+fn is_over(stream: &Stream, shared: &Shared) -> bool {
+    let is_gone = matches!(io::Read::read(&mut &*stream, &mut [0]), Ok(0));
+    is_gone || shared.is_ending.load(Ordering::Acquire)
+}
+
 /// Tells what changes until the caller goes away or the node ends.
 fn watch(stream: &Stream, shared: &Shared, path: &str, from: &From) -> io::Result<()> {
     stream.set_read_timeout(Some(GLANCE))?;
-    let is_over = || {
-        let is_gone = matches!(io::Read::read(&mut &*stream, &mut [0]), Ok(0));
-        is_gone || shared.is_ending.load(Ordering::Acquire)
-    };
     let each = |event| {
         let sent = send(stream, &Message::bare(Ok(event)));
         sent.map_err(|error| Failure::output(&error))
     };
-    match verbs::follow(&shared.fs, path, from, is_over, each) {
+    match verbs::follow(&shared.fs, path, from, || is_over(stream, shared), each) {
         Ok(()) => send(stream, &Message::bare(Err(Failure::unavailable("the node has ended")))),
         Err(failure) => send(stream, &Message::bare(Err(failure))),
     }

@@ -42,6 +42,8 @@ pub(crate) enum Request {
     Revert { path: String, version: String },
     /// The paths at which authors disagree.
     Conflicts { path: String },
+    /// What was written at a path and below and is shown nowhere.
+    Hidden { path: String },
     /// Settles a conflict in favour of a version.
     Resolve { path: String, version: String },
     /// Settles a conflict with new content, which is beside.
@@ -82,6 +84,8 @@ pub(crate) enum Request {
     Members,
     /// Reads everything and says what is wrong.
     Check,
+    /// That the node has what others have, or so many others what it has; seconds to wait.
+    Sync { replicated: Option<usize>, timeout: u64 },
     /// What changes, one [`Response::Event`] after the other.
     Watch { path: String, from: From },
 }
@@ -165,6 +169,8 @@ pub(crate) enum Response {
     Explanation { path: String, rule: String, reasons: Vec<ReasonItem>, lines: Vec<String> },
     /// The paths at which authors disagree.
     Conflicts { conflicts: Vec<ConflictItem> },
+    /// What is shown nowhere: for lack of content, because of a revoke, for lack of a place.
+    Hidden { incomplete: Vec<VersionItem>, cut: Vec<VersionItem>, lost: Vec<VersionItem> },
     /// Who may write where.
     Keys { keys: Vec<KeyItem> },
     /// What a revoke would do or did.
@@ -189,6 +195,8 @@ pub(crate) enum Response {
     Members { members: Vec<MemberItem> },
     /// What is wrong.
     Check(CheckItem),
+    /// All is the same; or these nodes hold all that is here.
+    Synced { entries: usize, holders: Option<Vec<String>> },
     /// A watch tells something.
     Event(EventItem),
 }

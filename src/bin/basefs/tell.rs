@@ -215,6 +215,7 @@ fn request_of_people(verb: Verb, style: Style) -> Result<(Place, Request, Style)
             let version = to.version.unwrap_or_default();
             (to.at.name, R::Resolve { path: to.at.path, version })
         }
+        Verb::Hidden(at) => (at.name, R::Hidden { path: at.path }),
         Verb::Dismiss(at) => (at.name, R::Dismiss { path: at.path }),
         Verb::Ack(at) => (at.name, R::Ack { path: at.path }),
         Verb::Revive(at) => (at.name, R::Revive { path: at.path }),
@@ -253,6 +254,10 @@ fn request_of_node(verb: Verb, style: Style) -> Result<(Place, Request, Style), 
         },
         Verb::Expel(other) => (other.name, R::Expel { node: other.node, readmit: false }),
         Verb::Readmit(other) => (other.name, R::Expel { node: other.node, readmit: true }),
+        Verb::Sync(sync) => {
+            let (replicated, timeout) = (sync.replicated, sync.timeout);
+            (sync.name, R::Sync { replicated, timeout })
+        }
         Verb::Expelled(name) => (name.name, R::Expelled),
         Verb::Ticket(name) => (name.name, R::Ticket),
         Verb::Status(status) => (status.name, R::Status),

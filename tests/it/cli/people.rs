@@ -30,6 +30,9 @@ fn verbs<'v>(ben: &'v str, lost: &'v str) -> Vec<(Vec<&'v str>, i32)> {
         (vec!["adopt", "HERE", "ben"], 0),
         (vec!["revoke", "HERE", "ben", "--adopt"], 2),
         (vec!["revoke", "HERE", "ben", "--discard", "--yes", "--regrant"], 0),
+        (vec!["hidden", "HERE"], 0),
+        (vec!["hidden", "HERE", "/etc", "--json"], 0),
+        (vec!["hidden", "HERE", "/nowhere/else"], 0),
         (vec!["amend", "HERE", "ben"], 2),
         (vec!["amend", "HERE", "ben", "ffffffff"], 1),
         (vec!["amend", "HERE", ben, lost, "--json"], 0),
@@ -91,6 +94,9 @@ fn settling_and_judging_is_the_same_both_ways() {
     assert_eq!(said(&["conflicts", "HERE"]), "nobody disagrees\n");
     let grant = said(&["grant", "HERE", "/not/there", &ben]);
     assert!(grant.contains("basefs mkdir HERE /not/there"), "{grant}");
+    let hidden = said(&["hidden", "HERE"]);
+    assert!(hidden.starts_with("1 version do") && hidden.contains("/etc/motd"), "{hidden}");
+    assert_eq!(said(&["hidden", "HERE", "/nowhere/else"]), "nothing is hidden\n");
     assert!(said(&["revive", "HERE", "/etc/motd"]).contains("basefs versions"));
     let expelled = |at: usize| closed[at].out.clone();
     let position = verbs.iter().position(|(one, _)| one[0] == "expel" && one[2].len() == 64);

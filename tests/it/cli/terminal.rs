@@ -36,6 +36,7 @@ fn verbs<'v>(then: &'v str, key: &'v str) -> Vec<Vec<&'v str>> {
         vec!["dismiss", "team", "/etc/motd"],
         vec!["resolve", "team", "/etc/motd", "--with", "tree/file"],
         vec!["revoke", "team", "ben", "--discard", "--yes"],
+        vec!["hidden", "team"],
         vec!["adopt", "team", "ben"],
         vec!["new", "another"],
         vec!["--help"],

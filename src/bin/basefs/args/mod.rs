@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::place::Place;
 use crate::request::From;
 
-pub(crate) use node::{Join, Mount, Mounted, New, Profile, Resources, Run, Status};
+pub(crate) use node::{Join, Mount, Mounted, New, Profile, Resources, Run, Status, Sync};
 pub(crate) use people::{Adopt, Amend, Audit, Grant, Other, Revoke, Rotate, Settle};
 
 /// What `basefs --help` prints: the verbs by theme, for a list of forty in one piece is not read.
@@ -19,11 +19,11 @@ A shared, signed, versioned hierarchy of files, replicated peer to peer
 
 Usage: basefs VERB NAME …
 
-Hierarchies    new, join, ticket, run, mount, status, resources, members, inspect, doctor,
-               genkey, systemd
+Hierarchies    new, join, ticket, run, mount, status, resources, members, sync, inspect,
+               doctor, genkey, systemd
 Files          ls, tree, cat, put, rm, mv, ln, mkdir, import, export, watch
 History        log, show, versions, diff, at, revert, revive
-Conflicts      conflicts, explain, resolve, dismiss, ack
+Conflicts      conflicts, explain, hidden, resolve, dismiss, ack
 People         keys, grant, revoke, audit, amend, adopt
 Readers        rotate, expel, readmit, expelled
 This command   completions, man, help
@@ -36,6 +36,9 @@ Options, with any verb:
       --color <WHEN>   Use colours: auto, always or never
   -h, --help           Print help, with an example: basefs VERB --help
   -V, --version        Print the version
+
+Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 3 not allowed, 4 somebody was
+faster, 5 no node runs or the store is in use, 6 the disk is full
 
 Begin with: basefs new NAME
 ";
@@ -142,6 +145,11 @@ pub(crate) enum Verb {
     /// List the nodes of the group, as the running node knows them
     #[command(after_help = "Example:\n  basefs members team")]
     Members(Name),
+    /// Wait until the node has what its peers have, or enough of them have what it has
+    #[command(
+        after_help = "Examples:\n  basefs sync team\n  basefs put team /motd motd && basefs sync team --replicated 2"
+    )]
+    Sync(Sync),
     /// Check everything, and say what is wrong and what to do
     #[command(after_help = "Example:\n  basefs doctor team")]
     Doctor(Name),
@@ -228,6 +236,9 @@ pub(crate) enum Verb {
     /// Say why a path shows what it shows
     #[command(after_help = "Example:\n  basefs explain team /etc/motd")]
     Explain(Explain),
+    /// List what was written and is shown nowhere: cut by a revoke, without content or a place
+    #[command(after_help = "Example:\n  basefs hidden team /etc")]
+    Hidden(At),
     /// Settle a conflict in favour of a version, or with new content
     #[command(
         after_help = "Examples:\n  basefs conflicts team\n  basefs resolve team /etc/motd 3f9a2c41\n  basefs resolve team /etc/motd --with merged"

@@ -124,3 +124,21 @@ pub(crate) struct Resources {
     #[arg(long, conflicts_with = "every")]
     pub(crate) once: bool,
 }
+
+/// What to wait for, and how long.
+#[derive(Debug, Args)]
+pub(crate) struct Sync {
+    /// The hierarchy
+    pub(crate) name: Place,
+    /// Wait until so many other nodes hold durably what is here, instead
+    #[arg(long, value_name = "NODES")]
+    pub(crate) replicated: Option<usize>,
+    /// Give up after so many seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    pub(crate) timeout: u64,
+}

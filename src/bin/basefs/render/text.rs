@@ -35,6 +35,7 @@ pub(super) fn text(answer: &Response, style: Style) -> String {
             lines.iter().map(|line| plain(line) + "\n").collect()
         }
         Response::Conflicts { conflicts } => conflict_list(conflicts, style),
+        Response::Hidden { incomplete, cut, lost } => hidden(incomplete, cut, lost, style),
         Response::Keys { keys } => key_table(keys, style),
         Response::Revoke(revoke) => revoke_text(revoke, style),
         Response::Audit(audit) => audit_text(audit, style),
@@ -56,6 +57,15 @@ pub(super) fn text(answer: &Response, style: Style) -> String {
         Response::Status(status) => status_text(status, style),
         Response::Members { members } => member_table(members, style),
         Response::Check(check) => check_text(check, style),
+        Response::Synced { entries, holders: None } => {
+            format!("here is what the others have: {}\n", count(*entries, "entry", "entries"))
+        }
+        Response::Synced { entries, holders: Some(holders) } => {
+            let nodes = count(holders.len(), "other node holds", "other nodes hold");
+            let mut text = format!("{nodes} {}\n", count(*entries, "entry", "entries"));
+            text.extend(holders.iter().map(|node| format!("  {}\n", id(node, style))));
+            text
+        }
         Response::Event(event) => event_text(event, style),
     }
 }
@@ -264,6 +274,28 @@ fn conflict_list(conflicts: &[ConflictItem], style: Style) -> String {
         text.push_str(&table.text());
     }
     text
+}
+
+/// What is shown nowhere, and why.
+fn hidden(
+    incomplete: &[VersionItem],
+    cut: &[VersionItem],
+    lost: &[VersionItem],
+    style: Style,
+) -> String {
+    let mut text = String::new();
+    for (versions, why) in [
+        (incomplete, "wait for content that no peer has sent yet"),
+        (cut, "do not count because of a revoke: basefs explain, amend, adopt"),
+        (lost, "are in directories that have no place: basefs explain, revive"),
+    ] {
+        if !versions.is_empty() {
+            let title = format!("{} {why}", count(versions.len(), "version", "versions"));
+            let _ = writeln!(text, "{}", style.paint(&title, Paint::Strong));
+            text.push_str(&version_table(versions, style));
+        }
+    }
+    if text.is_empty() { "nothing is hidden\n".into() } else { text }
 }
 
 fn key_table(keys: &[KeyItem], style: Style) -> String {

@@ -51,6 +51,7 @@ pub(crate) fn execute(fs: &Fs, node: Option<&Serving>, request: Message<Request>
         R::Explain { path, at } => history::explain(fs, &path, at.as_deref()),
         R::Revert { path, version } => history::revert(fs, path, &version),
         R::Conflicts { path } => history::conflicts(fs, &path),
+        R::Hidden { path } => history::hidden(fs, &path),
         R::Resolve { path, version } => history::resolve(fs, path, &version),
         R::ResolveWith { path } => history::resolve_with(fs, path, &body),
         R::Dismiss { path } => shows(fs.dismiss(&path)?, path),
@@ -84,7 +85,7 @@ fn with_others(fs: &Fs, node: Option<&Serving>, request: Request) -> Result<Resp
         R::Status => group::status(fs, node),
         R::Members => group::members(node),
         R::Check => group::check(fs),
-        R::Watch { .. } => Err(Failure::unavailable(RUN_FIRST)),
+        R::Watch { .. } | R::Sync { .. } => Err(Failure::unavailable(RUN_FIRST)),
         other => Err(Failure::usage(format!("{other:?} is carried out elsewhere"))),
     }
 }
