@@ -76,7 +76,8 @@ pub(crate) fn run(wanted: &Resources, style: Style) -> Result<(), Failure> {
         };
         let Some((_, status)) = &last else { return Ok(None) };
         let Some(sample) = sample(&old, status, now - before) else { return Ok(None) };
-        screen.show(&text(&wanted.name, &sample, style, screen.is_live || wanted.once)?)?;
+        let page = screen.is_live || wanted.once;
+        screen.show(&text(&wanted.name, &sample, style.measured(), page)?)?;
         Ok((!wanted.once).then_some(every))
     })
 }
@@ -85,7 +86,7 @@ pub(crate) fn run(wanted: &Resources, style: Style) -> Result<(), Failure> {
 pub(crate) fn follow_status(place: &Place, seconds: u64, style: Style) -> Result<(), Failure> {
     let mut screen = Screen::new(style, false);
     samples(place, |status| {
-        screen.show(&show_status(status, style)?)?;
+        screen.show(&show_status(status, style.measured())?)?;
         Ok(Some(Duration::from_secs(seconds)))
     })
 }

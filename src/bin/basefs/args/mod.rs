@@ -19,8 +19,8 @@ A shared, signed, versioned hierarchy of files, replicated peer to peer
 
 Usage: basefs VERB NAME …
 
-Hierarchies    new, join, ticket, run, mount, status, resources, members, sync, inspect,
-               doctor, genkey, systemd
+Hierarchies    new, join, ticket, genkey, doctor
+Nodes          run, mount, status, resources, members, sync, inspect, systemd
 Files          ls, tree, cat, put, rm, mv, ln, mkdir, import, export, watch
 History        log, show, versions, diff, at, revert, revive
 Conflicts      conflicts, explain, hidden, resolve, dismiss, ack

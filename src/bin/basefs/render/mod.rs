@@ -49,8 +49,13 @@ impl Style {
             When::Never => false,
             When::Auto => is_wanted(),
         };
-        let columns = width::columns().filter(|_| !json);
-        Self { json, color: color && !json, listing: Listing::Short, full: false, columns }
+        let color = color && !json;
+        Self { json, color, listing: Listing::Short, full: false, columns: None }.measured()
+    }
+
+    /// The same for a terminal as wide as it is by now.
+    pub(crate) fn measured(self) -> Self {
+        Self { columns: width::columns().filter(|_| !self.json), ..self }
     }
 
     /// A text in a colour.
