@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::mount;
 use crate::port;
 use crate::render::{Style, plain};
 use crate::request::{From, Message, Request, Response};
-use crate::session::Answer;
+use crate::session::{Answer, Session};
 use crate::socket::{self, Stream};
 use crate::tell::output;
 use crate::verbs;
@@ -58,12 +58,8 @@ pub(crate) fn run(run: &Run, mounted: Option<&Mounted>, style: Style) -> Result<
     let tickets: Result<Vec<_>, _> = run.join.iter().map(|text| local::ticket(text)).collect();
     let tickets = tickets?;
     check_private(&dir)?;
-    if mounted.is_some() && socket::connect(&dir)?.is_some() {
-        return Err(Failure::unavailable(format!(
-            "the node of {} runs already, and what mounts is a node\n  end that one, and then: \
-             `basefs mount`, which runs the node too",
-            run.name
-        )));
+    if socket::connect(&dir)?.is_some() {
+        return Err(runs_already(run, mounted.is_some(), dir));
     }
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::io("the threads of the node", &error))?;
@@ -99,6 +95,24 @@ pub(crate) fn run(run: &Run, mounted: Option<&Mounted>, style: Style) -> Result<
         .map_err(|error| Failure::failed(error.to_string()))?;
         end(&shared, &dir).await.and(unmounted)
     })
+}
+
+/// Says which process is the node.
+fn runs_already(run: &Run, is_mount: bool, dir: PathBuf) -> Failure {
+    let answer = Session::Node(dir).ask(Request::Status).map(|answer| answer.head);
+    let running = match answer {
+        Ok(Response::Status(status)) => status.running,
+        _ => None,
+    };
+    let pid = running.map_or_else(String::new, |running| format!(" {}", running.pid));
+    let advice = match is_mount {
+        true => format!("what mounts is a node; end that one, then `basefs mount {}`", run.name),
+        false => format!("see how it is with `basefs status {0}`, or end it: kill{pid}", run.name),
+    };
+    Failure::unavailable(format!(
+        "the node of {} runs already, in another process{pid}\n  {advice}",
+        run.name
+    ))
 }
 
 /// The socket is as safe as the directory that it is in.
@@ -265,7 +279,9 @@ fn synchronise(
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
-    let failed = |error: &dyn std::fmt::Display| Failure::unavailable(error.to_string());
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::unavailable(format!("{error}\n  see how the others are: basefs status NAME"))
+    };
     let wait = async {
         let Some(peers) = replicated else {
             return node.wait_synced(timeout).await.map(|()| None).map_err(|error| failed(&error));
