@@ -68,8 +68,11 @@ pub(crate) fn import(import: &Import, style: Style) -> Result<(), Failure> {
                     send(&session, &mut load, import)?;
                 }
                 load.changes.push(change);
-                if !import.dry_run {
-                    load.body.extend(content);
+                match load.body.is_empty() {
+                    _ if import.dry_run => {}
+                    // A long file is not copied: it has a load to itself.
+                    true => load.body = content,
+                    false => load.body.extend(content),
                 }
             }
             Err(Problem::Here(error)) => {
