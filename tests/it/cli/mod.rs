@@ -6,5 +6,6 @@ mod handlers;
 mod inspect;
 mod mount;
 mod node;
+mod readme;
 mod transfer;
 mod world;
