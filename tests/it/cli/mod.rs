@@ -1,6 +1,7 @@
 //! The command `basefs`, as people and scripts run it.
 
 mod both_ways;
+mod cloud;
 mod files;
 mod handlers;
 mod inspect;
