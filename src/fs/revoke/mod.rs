@@ -19,6 +19,26 @@ pub use error::RevokeError;
 use planning::Effect;
 
 /// What a revoke keeps of what the key, and those it let in, have written.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// # ana.create_dir_all("/team")?;
+/// # ana.grant("/team", ben.author())?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// use basefs::fs::Keep;
+///
+/// let first = ben.write("/team/plan", "one")?;
+/// ben.write("/team/plan", "two")?;
+/// # for entry in ben.export() { ana.admit(&entry?)?; }
+/// let cut = |keep| ana.revoke_plan("/team", ben.author(), keep).map(|plan| plan.cut().len());
+/// assert_eq!(cut(Keep::Seen)?, 0);
+/// assert_eq!(cut(Keep::UpTo(vec![first]))?, 1);
+/// assert_eq!(cut(Keep::Nothing)?, 2);
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Keep {
@@ -33,6 +53,23 @@ pub enum Keep {
 
 /// A path that a revoke changes. If it shows the same version before and after, the directory that
 /// this names comes here or goes elsewhere.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// # ana.create_dir_all("/team")?;
+/// # ana.grant("/team", ben.author())?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// let version = ben.write("/team/plan", "ben's")?;
+/// # for entry in ben.export() { ana.admit(&entry?)?; }
+/// let plan = ana.revoke_plan("/team", ben.author(), basefs::fs::Keep::Nothing)?;
+/// let effect = &plan.paths()[0];
+/// assert_eq!(effect.path, "/team/plan");
+/// assert_eq!((effect.before, effect.after), (Some(version), None)); // nothing would be there
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathEffect {
