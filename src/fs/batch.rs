@@ -188,6 +188,16 @@ impl Batch {
     /// # Errors
     ///
     /// The first operation that cannot be done; nothing was written then.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let mut batch = fs.batch();
+    /// batch.write("/a", "1")?;
+    /// batch.remove("/nothing");
+    /// assert!(batch.commit().is_err(), "there is nothing to remove");
+    /// assert!(!fs.exists("/a"), "all or nothing");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn commit(self) -> Result<(), WriteError> {
         let Batch { fs, operations, .. } = self;
         fs.plan(|plan| operations.into_iter().try_for_each(|operation| apply(plan, operation)))
