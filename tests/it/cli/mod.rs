@@ -1,6 +1,7 @@
 //! The command `basefs`, as people and scripts run it.
 
 mod both_ways;
+mod cloud;
 mod files;
 mod handlers;
 mod inspect;
@@ -8,6 +9,7 @@ mod mount;
 mod node;
 mod people;
 mod port;
+mod readme;
 mod terminal;
 mod transfer;
 mod trouble;
