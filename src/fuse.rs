@@ -97,6 +97,16 @@ pub struct MountOptions {
 }
 
 /// Why a hierarchy was not mounted, or not unmounted. Nothing in it was changed.
+///
+/// ```
+/// use basefs::fuse::{Mount, MountError, MountOptions};
+///
+/// let dir = tempfile::tempdir()?;
+/// std::fs::write(dir.path().join("mine"), "")?; // a mount would hide it
+/// let mounted = Mount::spawn(&basefs::Fs::in_memory()?, dir.path(), &MountOptions::default());
+/// assert!(matches!(mounted, Err(MountError::NotEmpty { .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MountError {

@@ -8,6 +8,13 @@ use core::fmt;
 use core::str::FromStr;
 
 /// The text given for an id was not 64 hexadecimal digits.
+///
+/// ```
+/// use basefs::id::{NodeId, ParseIdError};
+///
+/// assert_eq!("too short".parse::<NodeId>(), Err(ParseIdError));
+/// assert_eq!("07".repeat(32).parse(), Ok(NodeId::from_bytes([7; 32])));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseIdError;
 
@@ -105,6 +112,12 @@ id_type! {
 }
 
 /// A connection to a peer, by a number that the driver of a node chooses and never uses again.
+///
+/// ```
+/// use basefs::id::LinkId;
+///
+/// assert_eq!(LinkId::new(3).number(), 3);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(u64);
 

@@ -53,6 +53,14 @@ impl Sub for Timestamp {
 }
 
 /// A reading of the wall clock in milliseconds since 1970; informative, and possibly wrong.
+///
+/// ```
+/// use basefs::time::WallTime;
+///
+/// let then = WallTime::from_millis(1_700_000_000_000);
+/// assert!(then > WallTime::from_millis(0));
+/// assert_eq!(then.as_millis() / 1_000, 1_700_000_000);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WallTime(u64);
 

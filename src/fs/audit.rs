@@ -18,6 +18,23 @@ use crate::log::EntryNo;
 use crate::node::Replica;
 
 /// All that a key holds and did.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// # ana.create_dir_all("/team")?;
+/// # ana.grant("/team", ben.author())?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// let version = ben.write("/team/plan", "ben's")?;
+/// # for entry in ben.export() { ana.admit(&entry?)?; }
+/// let audit = ana.audit(&ben.author())?;
+/// assert_eq!((audit.wrote.len(), audit.wrote[0].id), (1, version));
+/// assert_eq!((audit.chains[0].path.as_str(), audit.chains[0].length), ("/team", 1));
+/// assert!(audit.cut.is_empty() && audit.equivocations.is_empty());
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Audit {

@@ -139,6 +139,18 @@ impl Batch {
     }
 
     /// Moves what is at a path: see [`Fs::rename`].
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/drafts/plan", "all of it")?;
+    /// let mut batch = fs.batch();
+    /// batch.rename("/drafts", "/letters");
+    /// batch.link("/letters/plan", "/plan");
+    /// assert_eq!((batch.len(), batch.is_empty()), (2, false));
+    /// batch.commit()?; // both are durable, or none
+    /// assert_eq!(fs.read("/plan")?, "all of it");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rename(&mut self, from: impl AsRef<str>, to: impl AsRef<str>) {
         let (from, to) = (from.as_ref().to_string(), to.as_ref().to_string());
         self.operations.push(Operation::Rename { from, to, across: false });
@@ -176,6 +188,16 @@ impl Batch {
     /// # Errors
     ///
     /// The first operation that cannot be done; nothing was written then.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let mut batch = fs.batch();
+    /// batch.write("/a", "1")?;
+    /// batch.remove("/nothing");
+    /// assert!(batch.commit().is_err(), "there is nothing to remove");
+    /// assert!(!fs.exists("/a"), "all or nothing");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn commit(self) -> Result<(), WriteError> {
         let Batch { fs, operations, .. } = self;
         fs.plan(|plan| operations.into_iter().try_for_each(|operation| apply(plan, operation)))

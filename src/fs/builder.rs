@@ -34,7 +34,7 @@ pub const OLD_SECRETS_FILE: &str = "read.secrets-old";
 
 /// What to say when the key that a replica wrote with is gone.
 const MISSING_AUTHOR: &str = "the author's key is missing; restore it from a backup, or give a key \
-                              with `Builder::key`; nothing was changed";
+                              with `Builder::key`";
 
 const MISSING_SECRET: &str = "the read secret is missing: put it back, or join again with a ticket";
 
@@ -107,6 +107,14 @@ impl Builder {
 
     /// Makes a replica of an existing hierarchy instead of a new one, and remembers whom the ticket
     /// names as peers.
+    ///
+    /// ```
+    /// let ana = basefs::Fs::in_memory()?;
+    /// let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+    /// assert_eq!(ben.hierarchy(), ana.hierarchy());
+    /// assert_ne!(ben.author(), ana.author()); // a key of his own, without a grant yet
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(feature = "quic")]
     pub fn join(mut self, ticket: &crate::net::Ticket) -> Self {
         self.hierarchy = Some(ticket.hierarchy());

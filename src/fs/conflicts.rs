@@ -17,6 +17,23 @@ use crate::view::Status;
 /// A path at which authors disagree.
 ///
 /// Printed, it is a few lines for people.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// # ana.create_dir_all("/team")?;
+/// # ana.grant("/team", ben.author())?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// ana.write("/team/plan", "ana's")?;
+/// ben.write("/team/plan", "ben's")?; // they are apart
+/// # for entry in ben.export() { ana.admit(&entry?)?; }
+/// let conflict = &ana.conflicts("/")?[0];
+/// assert_eq!(conflict.winner.author, ana.author()); // she has the better rank
+/// assert!(conflict.hides(&ben.author()) && !conflict.hides(&ana.author()));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Conflict {
@@ -44,6 +61,22 @@ impl fmt::Display for Conflict {
 }
 
 /// Something in a directory that is not shown anywhere.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// ana.create_dir_all("/team")?;
+/// ana.grant("/team", ben.author())?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// ana.remove_all("/team")?;
+/// ben.write("/team/plan", "ben's")?; // he has not heard of it
+/// # for entry in ben.export() { ana.admit(&entry?)?; }
+/// let orphan = &ana.orphans()?[0];
+/// assert_eq!((orphan.version.path.as_str(), orphan.version.author), ("/team/plan", ben.author()));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Orphan {

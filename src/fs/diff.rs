@@ -20,6 +20,17 @@ use crate::view::{Node, NodeKind};
 /// A path that two versions show differently.
 ///
 /// Printed, it is a line: `changed /etc/motd`.
+///
+/// ```
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/motd", "hello")?;
+/// let before = fs.version()?;
+/// fs.write("/motd", "good morning")?;
+/// let difference = &fs.diff(&before, &fs.version()?, "/")?[0];
+/// assert_eq!(difference.to_string(), "changed /motd");
+/// assert!(difference.content && !difference.executable() && !difference.file_type());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
@@ -65,6 +76,19 @@ impl fmt::Display for Difference {
 }
 
 /// What happened to a path.
+///
+/// ```
+/// use basefs::fs::DifferenceKind;
+///
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/draft", "hello")?;
+/// let before = fs.version()?;
+/// fs.rename("/draft", "/motd")?;
+/// let difference = &fs.diff(&before, &fs.version()?, "/")?[0];
+/// assert_eq!(difference.path, "/motd");
+/// assert_eq!(difference.kind, DifferenceKind::Renamed { from: "/draft".into() });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DifferenceKind {

@@ -17,6 +17,23 @@ use crate::log::{DirNo, EntryNo, SlotNo, Value};
 use crate::view::{Decided, Node, NodeKind, Status};
 
 /// A version that lost, and what decided against it.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// # ana.create_dir_all("/team")?;
+/// # ana.grant("/team", ben.author())?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// ana.write("/team/plan", "ana's")?;
+/// ben.write("/team/plan", "ben's")?; // they are apart
+/// # for entry in ben.export() { ana.admit(&entry?)?; }
+/// let loser = &ana.explain("/team/plan")?.losers[0];
+/// assert_eq!(loser.decided, basefs::view::Decided::Rank);
+/// assert_eq!((loser.version.author, loser.by), (ben.author(), ana.author()));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loser {
@@ -29,6 +46,23 @@ pub struct Loser {
 }
 
 /// A version that does not count, and what keeps it from counting.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// # ana.create_dir_all("/team")?;
+/// # ana.grant("/team", ben.author())?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// ben.write("/team/plan", "ben's")?;
+/// # for entry in ben.export() { ana.admit(&entry?)?; }
+/// let revoke = ana.revoke_plan("/team", ben.author(), basefs::fs::Keep::Nothing)?.apply()?;
+/// let cut = &ana.cut("/")?[0];
+/// assert_eq!((cut.version.author, cut.by[0].revoke), (ben.author(), revoke));
+/// assert_eq!((cut.by[0].by, cut.by[0].path.as_str()), (ana.author(), "/team"));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CutVersion {
@@ -69,6 +103,15 @@ pub struct IncompleteVersion {
 }
 
 /// Why a path is not in the tree although something was written there.
+///
+/// ```
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/etc/motd", "hello")?;
+/// fs.remove_all("/etc")?;
+/// let hidden = fs.explain("/etc/motd")?.hidden.ok_or("it shows")?;
+/// assert_eq!(hidden.path, "/etc");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hidden {
@@ -81,6 +124,17 @@ pub struct Hidden {
 }
 
 /// Why a directory is shown where it is, or is not.
+///
+/// ```
+/// use basefs::fs::Place;
+///
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.create_dir_all("/drafts")?;
+/// fs.rename("/drafts", "/letters")?;
+/// let place = fs.explain("/letters")?.place;
+/// assert_eq!(place, Some(Place::Moved { made_at: "/drafts".into() }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
@@ -104,6 +158,16 @@ pub enum Place {
 /// Why a path shows what it shows.
 ///
 /// Printed, it is a few lines for people. [The guide](crate::manual::guide) shows one of a conflict.
+///
+/// ```
+/// let fs = basefs::Fs::in_memory()?;
+/// let version = fs.write("/motd", "hello")?;
+/// let why = fs.explain("/motd")?;
+/// assert_eq!(why.winner.as_ref().map(|winner| winner.id), Some(version));
+/// assert!(why.losers.is_empty() && why.cut.is_empty() && why.incomplete.is_empty());
+/// assert_eq!((why.rule(), why.reasons().len(), why.lines().len()), ("FORK-5", 1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explanation {

@@ -51,6 +51,20 @@ pub struct KeyInfo {
 }
 
 /// A grant that covers one of two places and not the other.
+///
+/// ```
+/// use basefs::WriteError;
+///
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/ben/notes/1", "one")?;
+/// let ben = basefs::wire::SecretKey::from_seed([7; 32]).public();
+/// let grant = fs.grant("/ben", ben)?;
+/// let Err(WriteError::CrossesGrant { grants, .. }) = fs.rename("/ben/notes", "/notes") else {
+///     return Err("permissions do not move".into());
+/// };
+/// assert_eq!((grants[0].key, grants[0].grant), (ben, grant));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Boundary {
@@ -145,6 +159,17 @@ impl Fs {
     /// # Errors
     ///
     /// The store failed.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let ben = basefs::wire::SecretKey::from_seed([7; 32]).public();
+    /// fs.create_dir_all("/users/ben")?;
+    /// fs.grant("/users/ben", ben)?;
+    /// let keys = fs.keys()?;
+    /// assert_eq!(keys[0].key, fs.author()); // the root key
+    /// assert_eq!((keys[1].key, keys[1].path.as_deref()), (ben, Some("/users/ben")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn keys(&self) -> Result<Vec<KeyInfo>, ReadError> {
         self.engine.keys()
     }

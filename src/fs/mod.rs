@@ -156,6 +156,12 @@ impl Fs {
     /// # Errors
     ///
     /// The system gave no randomness or no thread.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// assert_eq!((fs.entries(), fs.keys()?[0].key), (1, fs.author())); // the genesis; the root key
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn in_memory() -> Result<Self, OpenError> {
         Self::builder().open()
     }
@@ -202,6 +208,14 @@ impl Fs {
     ///
     /// See [`ReadError`]. A symbolic link is one, [`IsASymlink`](ReadError::IsASymlink), for links
     /// are not followed.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// assert_eq!(fs.read("/motd")?, "hello");
+    /// assert!(fs.read("/nothing").is_err() && !fs.exists("/nothing"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read(&self, path: impl AsRef<str>) -> Result<Bytes, ReadError> {
         Ok(self.engine.now().read_file(path.as_ref())?.0)
     }
@@ -309,6 +323,15 @@ impl Fs {
     /// # Errors
     ///
     /// See [`WriteError`]; nothing was written then, unless the store failed.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/bin/tool", "#!/bin/sh")?;
+    /// fs.set_executable("/bin/tool", true)?;
+    /// fs.write("/bin/tool", "#!/bin/bash")?; // it stays one
+    /// assert!(fs.metadata("/bin/tool")?.is_executable());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_executable(
         &self,
         path: impl AsRef<str>,
@@ -322,6 +345,13 @@ impl Fs {
     /// # Errors
     ///
     /// See [`WriteError`]; nothing was written then, unless the store failed.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.symlink("../nowhere", "/etc/link")?;
+    /// assert_eq!(fs.read_link("/etc/link")?, "../nowhere");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn symlink(
         &self,
         target: impl AsRef<str>,
@@ -362,6 +392,14 @@ impl Fs {
     /// # Errors
     ///
     /// See [`WriteError`]; nothing was written then, unless the store failed.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/tmp/a/b", "1")?;
+    /// fs.remove_all("/tmp")?;
+    /// assert!(!fs.exists("/tmp/a/b"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_all(&self, path: impl AsRef<str>) -> Result<EntryId, WriteError> {
         self.plan(|plan| plan.remove(path.as_ref(), true))
     }

@@ -7,6 +7,35 @@ use crate::view::{Decided, SlotChange};
 
 /// Work of this replica's own author that stopped showing, though whoever caused that did not
 /// build on it. It is still in the history.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// # ana.create_dir_all("/team")?;
+/// # ana.grant("/team", ben.author())?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// use std::time::Duration;
+/// use basefs::fs::Overruling;
+/// use basefs::view::Decided;
+/// use basefs::{WatchEvent, WatchFrom};
+///
+/// let version = ben.write("/team/plan", "ben's")?;
+/// ana.write("/team/plan", "ana's")?; // they are apart
+/// let watch = ben.watch("/team", WatchFrom::Now)?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// let mut warning = None;
+/// while let Some(event) = watch.next_blocking(Duration::from_millis(100)) {
+///     if let WatchEvent::Change(change) = event {
+///         warning = warning.or(change.overruled);
+///     }
+/// }
+/// let warning = warning.ok_or("ben is not warned")?;
+/// assert_eq!((warning.version, warning.by), (version, ana.author()));
+/// assert_eq!(warning.why, Overruling::Lost(Decided::Rank));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Overruled {

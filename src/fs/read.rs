@@ -50,6 +50,16 @@ pub enum FileType {
 }
 
 /// About what is at a path; symbolic links are not followed.
+///
+/// ```
+/// let fs = basefs::Fs::in_memory()?;
+/// let version = fs.write("/bin/tool", "#!/bin/sh")?;
+/// let about = fs.metadata("/bin/tool")?;
+/// assert!(about.is_file() && !about.is_dir() && !about.is_symlink() && !about.is_executable());
+/// assert_eq!((about.len(), about.is_empty(), about.version()), (9, false, Some(version)));
+/// assert!(about.is_here());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     file_type: FileType,
@@ -374,6 +384,15 @@ fn read_error(path: impl FnOnce() -> String, error: block::ReadError<StoreError>
 /// Directories are listed one at a time while iterating: a change made meanwhile may or may not be
 /// seen, and what is gone when its turn comes is left out. It keeps the replica open, like a
 /// handle.
+///
+/// ```
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/etc/hosts", "")?;
+/// fs.write("/etc/motd", "hello")?;
+/// let bytes: u64 = fs.walk("/")?.map(|entry| entry.metadata().len()).sum();
+/// assert_eq!(bytes, 5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Walk {
     pub(super) engine: Arc<Engine>,

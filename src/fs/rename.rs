@@ -54,6 +54,16 @@ impl Fs {
     /// # Errors
     ///
     /// See [`WriteError`]; nothing was written then, unless the store failed.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/ben/notes/1", "one")?;
+    /// fs.grant("/ben", basefs::wire::SecretKey::from_seed([7; 32]).public())?;
+    /// assert!(fs.rename("/ben/notes", "/notes").is_err(), "permissions do not move");
+    /// fs.rename_across("/ben/notes", "/notes")?; // the grant at /ben still covers it
+    /// assert_eq!(fs.read("/notes/1")?, "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rename_across(
         &self,
         from: impl AsRef<str>,

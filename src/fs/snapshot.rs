@@ -155,6 +155,19 @@ impl Fs {
 /// It reads as [`Fs`] does, and stays as it is. Content that is not here now cannot be read; and a
 /// version whose content was never here does not show. It keeps the replica open, like a handle,
 /// and is cheap to clone.
+///
+/// ```
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/etc/motd", "hello")?;
+/// let then = fs.at(&fs.version()?)?;
+/// fs.write("/etc/motd", "good morning")?;
+/// fs.write("/etc/hosts", "")?;
+/// assert_eq!(then.read("/etc/motd")?, "hello");
+/// assert!(!then.exists("/etc/hosts"));
+/// assert_eq!((then.read_dir("/etc")?.len(), then.walk("/")?.count()), (1, 2));
+/// assert_eq!((then.versions("/etc/motd")?.len(), then.metadata("/etc/motd")?.len()), (1, 5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(super) engine: Arc<Engine>,

@@ -17,6 +17,17 @@ use crate::log::{EntryNo, Log, SlotNo, Value};
 use crate::node::Replica;
 
 /// What a path has to be at for a conditional write.
+///
+/// ```
+/// use basefs::fs::Expected;
+///
+/// let fs = basefs::Fs::in_memory()?;
+/// let version = fs.write_if("/lock", Expected::Absent, "ana")?;
+/// assert!(fs.write_if("/lock", Expected::Absent, "ben").is_err());
+/// fs.write_if("/lock", Expected::Version(version), "ben")?;
+/// assert_eq!(fs.read("/lock")?, "ben");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// Nothing is there.
@@ -119,6 +130,13 @@ impl Fs {
     /// # Errors
     ///
     /// As for [`read`](Self::read).
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let version = fs.write("/motd", "hello")?;
+    /// assert_eq!(fs.read_with_version("/motd")?, ("hello".into(), version));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read_with_version(&self, path: impl AsRef<str>) -> Result<(Bytes, EntryId), ReadError> {
         self.engine.now().read_file(path.as_ref())
     }
@@ -223,6 +241,23 @@ impl Fs {
     /// # Errors
     ///
     /// As for [`ack`](Self::ack).
+    ///
+    /// ```
+    /// # let ana = basefs::Fs::in_memory()?;
+    /// # #[cfg(feature = "quic")] {
+    /// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+    /// # ana.create_dir_all("/team")?;
+    /// # ana.grant("/team", ben.author())?;
+    /// # for entry in ana.export() { ben.admit(&entry?)?; }
+    /// ana.write("/team/plan", "ana's")?;
+    /// ben.write("/team/plan", "ben's")?; // they are apart
+    /// # for entry in ben.export() { ana.admit(&entry?)?; }
+    /// ana.dismiss("/team/plan")?;
+    /// assert!(ana.conflicts("/")?.is_empty());
+    /// assert_eq!(ana.read("/team/plan")?, "ana's");
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn dismiss(&self, path: impl AsRef<str>) -> Result<EntryId, RevertError> {
         self.plan(|plan| plan.ack(path.as_ref(), true))
     }
@@ -233,6 +268,24 @@ impl Fs {
     /// # Errors
     ///
     /// See [`RevertError`].
+    ///
+    /// ```
+    /// # let ana = basefs::Fs::in_memory()?;
+    /// # #[cfg(feature = "quic")] {
+    /// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+    /// # ana.create_dir_all("/team")?;
+    /// # ana.grant("/team", ben.author())?;
+    /// # for entry in ana.export() { ben.admit(&entry?)?; }
+    /// ana.write("/team/plan", "ana's")?;
+    /// ben.write("/team/plan", "ben's")?; // they are apart
+    /// # for entry in ben.export() { ana.admit(&entry?)?; }
+    /// let lost = ana.conflicts("/")?[0].losers[0].version.id;
+    /// ana.resolve("/team/plan", lost)?;
+    /// assert!(ana.conflicts("/")?.is_empty());
+    /// assert_eq!(ana.read("/team/plan")?, "ben's");
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resolve(&self, path: impl AsRef<str>, version: EntryId) -> Result<EntryId, RevertError> {
         self.plan(|plan| plan.resolve(path.as_ref(), version))
     }
@@ -243,6 +296,22 @@ impl Fs {
     /// # Errors
     ///
     /// As for [`write`](Self::write).
+    ///
+    /// ```
+    /// # let ana = basefs::Fs::in_memory()?;
+    /// # #[cfg(feature = "quic")] {
+    /// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+    /// # ana.create_dir_all("/team")?;
+    /// # ana.grant("/team", ben.author())?;
+    /// # for entry in ana.export() { ben.admit(&entry?)?; }
+    /// ana.write("/team/plan", "ana's")?;
+    /// ben.write("/team/plan", "ben's")?; // they are apart
+    /// # for entry in ben.export() { ana.admit(&entry?)?; }
+    /// ana.resolve_with("/team/plan", "ana's and ben's")?;
+    /// assert!(ana.conflicts("/")?.is_empty());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resolve_with(
         &self,
         path: impl AsRef<str>,

@@ -66,6 +66,26 @@ impl Default for Limits {
 }
 
 /// How a run of a command ended.
+///
+/// ```
+/// use basefs::Fs;
+/// use basefs::handler::{Handler, HandlerEnd, HandlerReport};
+/// use std::sync::mpsc;
+///
+/// let fs = Fs::in_memory()?;
+/// fs.write("/jobs/1", "")?;
+/// let (send, ends) = mpsc::channel();
+/// let report = move |report: HandlerReport<'_>| {
+///     if let HandlerReport::Ended { end, given_up, .. } = report {
+///         let _ = send.send((end, given_up));
+///     }
+/// };
+/// let handler = Handler::new("/jobs/1", "sh").arguments(["-c", "exit 3"]);
+/// let running = handler.attempts(1).report(report).start(&fs)?;
+/// assert_eq!(ends.recv()?, (HandlerEnd::Failed(3), true));
+/// running.stop();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandlerEnd {
@@ -97,6 +117,20 @@ impl fmt::Display for HandlerEnd {
 }
 
 /// What a handler reports.
+///
+/// ```
+/// use basefs::handler::{HandlerEnd, HandlerReport};
+///
+/// let told = |report: HandlerReport<'_>| match report {
+///     HandlerReport::Started { path, kind } => format!("{path}: {kind}"),
+///     HandlerReport::Output { path, line } => format!("{path}: says {line}"),
+///     HandlerReport::Ended { path, end, .. } => format!("{path}: {end}"),
+///     other => format!("{other:?}"),
+/// };
+/// let end = HandlerReport::Ended { path: "/a", end: HandlerEnd::Failed(3), failures: 0, given_up: false };
+/// assert_eq!(told(end), "/a: failed with code 3");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandlerReport<'a> {
@@ -136,6 +170,18 @@ pub enum HandlerReport<'a> {
 type Report = Arc<dyn Fn(HandlerReport<'_>) + Send + Sync>;
 
 /// Why a handler does not start.
+///
+/// ```
+/// use basefs::handler::{Handler, HandlerError};
+///
+/// let dir = tempfile::tempdir()?;
+/// let file = dir.path().join("handled");
+/// std::fs::write(&file, "something else")?;
+/// let started = Handler::new("/", "true").remember(&file).start(&basefs::Fs::in_memory()?);
+/// assert!(matches!(started, Err(HandlerError::Remembered { .. })));
+/// assert_eq!(std::fs::read(&file)?, b"something else");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HandlerError {
@@ -248,6 +294,27 @@ impl Handler {
 
     /// A run that takes longer is ended: asked to, and killed two seconds later. A minute unless
     /// said.
+    ///
+    /// ```
+    /// use basefs::Fs;
+    /// use basefs::handler::{Handler, HandlerEnd, HandlerReport};
+    /// use std::sync::mpsc;
+    ///
+    /// let fs = Fs::in_memory()?;
+    /// fs.write("/jobs/1", "")?;
+    /// let (send, ends) = mpsc::channel();
+    /// let report = move |report: HandlerReport<'_>| {
+    ///     if let HandlerReport::Ended { end, given_up, .. } = report {
+    ///         let _ = send.send((end, given_up));
+    ///     }
+    /// };
+    /// let handler = Handler::new("/jobs/1", "sleep").arguments(["60"]);
+    /// let handler = handler.time_limit(std::time::Duration::from_millis(100)).attempts(1);
+    /// let running = handler.report(report).start(&fs)?;
+    /// assert_eq!(ends.recv()?.0, HandlerEnd::TimedOut);
+    /// running.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn time_limit(mut self, time: Duration) -> Self {
         self.time = time;
         self

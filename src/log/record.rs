@@ -81,6 +81,15 @@ pub(crate) struct Slot {
 }
 
 /// The weight of a capability; smaller is better (RANK-1).
+///
+/// ```
+/// use basefs::log::Rank;
+///
+/// let root = Rank { depth: 0, grants: 0, root: 0 };
+/// let admin = Rank { depth: 0, grants: 1, root: 0 }; // granted `/` by the root
+/// let user = Rank { depth: 2, grants: 1, root: 0 }; // granted `/users/ana`
+/// assert!(root < admin && admin < user, "smaller is better");
+/// ```
 // rule: RANK-1
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rank {

@@ -6,12 +6,15 @@
 //! - [`guide`]: for those who use it. From opening to serving, with what to do about errors.
 //! - [`administration`]: for those who appoint people and take rights away: who wins and why, what a
 //!   revoke keeps, what a rename does to permissions, how to get something back.
+//! - [`operations`]: for those who keep it running: machines, ports, services, backups, what to do when
+//!   something is lost or full, what to watch, and the limits in numbers.
+//! - [`security`]: who can do what to whom, what holds, and what does not.
 //! - [`coming`]: for those who know etcd, Syncthing, git or iroh-docs; and common questions.
 //! - [`rules`]: the law. Every rule has a name, which code and tests cite.
 //! - [`architecture`]: the rings, what each of them must not do, how a write and a synchronisation
 //!   pass through them, and what lies on the disk.
 //! - [`protocol`]: what travels between nodes, byte for byte, and the format of content.
-//! - [`policies`]: what a panic means, what stays compatible, and who can do what to whom.
+//! - [`policies`]: what a panic means, what an error says, and what stays compatible.
 
 // The chapters link to modules that some builds leave out; there the links lead to the web.
 
@@ -76,6 +79,17 @@ pub mod administration {}
 )]
 pub mod coming {}
 
+/// How to keep it running.
+///
+#[doc = include_str!("operations.md")]
+///
+#[cfg_attr(feature = "std", doc = "[`Fs`]: crate::Fs")]
+#[cfg_attr(
+    not(feature = "std"),
+    doc = "[`Fs`]: https://docs.rs/basefs/latest/basefs/struct.Fs.html"
+)]
+pub mod operations {}
+
 #[doc = include_str!("policies.md")]
 pub mod policies {}
 
@@ -84,3 +98,6 @@ pub mod protocol {}
 
 #[doc = include_str!("rules.md")]
 pub mod rules {}
+
+#[doc = include_str!("security.md")]
+pub mod security {}

@@ -78,6 +78,14 @@ pub enum Access {
 
 /// Who is let in: peers that replicate this hierarchy and may read it. A [`Gate`](super::Gate) is
 /// one that can be changed while it is used.
+///
+/// ```
+/// let ana = basefs::Fs::in_memory()?;
+/// let admission = ana.ticket(vec![]).admission();
+/// assert_eq!(admission.hierarchy, ana.hierarchy());
+/// assert!(!admission.accepts(None), "it is not public");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
     /// The hierarchy: the id of its genesis.

@@ -262,6 +262,15 @@ impl CloseReason {
 }
 
 /// Why no transport came about. Nothing was opened.
+///
+/// ```
+/// use basefs::net::{BindError, QuicConfig, QuicTransport};
+/// use basefs::wire::SecretKey;
+///
+/// let bound = QuicTransport::bind(QuicConfig::default(), &SecretKey::from_seed([7; 32]));
+/// assert!(matches!(bound, Err(BindError::NoRuntime)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BindError {
@@ -293,6 +302,22 @@ impl fmt::Display for BindError {
 impl core::error::Error for BindError {}
 
 /// Why no connection came about. No state was changed on either side.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// use basefs::id::NodeId;
+/// use basefs::net::memory::MemoryNetwork;
+/// use basefs::net::{ConnectError, Transport};
+///
+/// let [ana, ben, cleo] = [1, 2, 3].map(|n| NodeId::from_bytes([n; 32]));
+/// let network = MemoryNetwork::new();
+/// let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// let _at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// let tried = at_ana.connect("10.0.0.2:1".parse()?, cleo).await.map(|_| ());
+/// assert_eq!(tried, Err(ConnectError::OtherNode { expected: cleo }));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -366,6 +391,24 @@ impl fmt::Display for ConnectError {
 impl core::error::Error for ConnectError {}
 
 /// Why a connection or stream ended.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// use basefs::id::NodeId;
+/// use basefs::net::memory::MemoryNetwork;
+/// use basefs::net::{CloseReason, Connection, LinkError, Transport};
+///
+/// let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// let network = MemoryNetwork::new();
+/// let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// let connection = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// let other = at_ben.accept().await.ok_or("closed")?;
+/// other.close(CloseReason::Busy);
+/// assert_eq!(connection.closed().await, LinkError::Closed(CloseReason::Busy));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LinkError {

@@ -188,6 +188,18 @@ impl Batch {
 }
 
 /// Counters of a store since it was opened.
+///
+/// ```
+/// use basefs::store::{Batch, Durability, MemoryStore, Store, Table};
+///
+/// let store = MemoryStore::new();
+/// let mut batch = Batch::new();
+/// batch.put(Table::Meta, "key", "value");
+/// store.commit(&batch, Durability::Durable)?;
+/// let stats = store.stats();
+/// assert_eq!((stats.commits, stats.durable_commits, stats.bytes_written), (1, 1, 8));
+/// # Ok::<(), basefs::store::StoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
     /// Commits, of either durability.
@@ -210,6 +222,18 @@ impl StoreStats {
 }
 
 /// Why a store cannot do what was asked. Unless an arm says otherwise, nothing was changed.
+///
+/// ```
+/// # #[cfg(feature = "redb")] {
+/// use basefs::store::{RedbStore, StoreError};
+///
+/// let dir = tempfile::tempdir()?;
+/// let store = RedbStore::open(dir.path())?;
+/// assert!(matches!(RedbStore::open(dir.path()), Err(StoreError::Locked { .. })));
+/// # drop(store);
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -300,6 +324,18 @@ impl core::error::Error for StoreError {}
 ///
 /// After an error of the disk a store may answer everything with [`StoreError::Poisoned`]: what
 /// reached the disk is then known only when it is opened again.
+///
+/// ```
+/// use basefs::store::{Batch, Durability, MemoryStore, Store, Table};
+///
+/// let store: &dyn Store = &MemoryStore::new();
+/// let mut batch = Batch::new();
+/// batch.put(Table::Meta, "key", "value");
+/// store.commit(&batch, Durability::Deferred)?; // readers see it at once
+/// assert_eq!(store.get(Table::Meta, b"key")?.as_deref(), Some(b"value".as_slice()));
+/// store.flush()?; // and now it is durable
+/// # Ok::<(), basefs::store::StoreError>(())
+/// ```
 pub trait Store: fmt::Debug {
     /// The value of a key.
     ///

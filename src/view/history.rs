@@ -9,6 +9,19 @@ use crate::view::View;
 use crate::view::fork::{self, Beaten, Decided, Outcome};
 
 /// Where a version of a slot stands today (VIEW-2).
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use basefs::view::Status;
+///
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/motd", "hello")?;
+/// fs.write("/motd", "good morning")?;
+/// let status: Vec<Status> = fs.versions("/motd")?.iter().map(|version| version.status).collect();
+/// assert_eq!(status, [Status::Current, Status::Superseded]);
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Status {

@@ -8,6 +8,19 @@ use crate::log::{EntryNo, Log, Value};
 use crate::view::View;
 
 /// What an entry of a slot did, in the words of its author (CLIENT-3).
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use basefs::view::Verb;
+///
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/draft", "hello")?;
+/// fs.rename("/draft", "/motd")?;
+/// assert_eq!(fs.versions("/motd")?[0].verb, Verb::RenamedFrom);
+/// assert_eq!(fs.versions("/draft")?[0].verb, Verb::RenamedTo);
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Verb {

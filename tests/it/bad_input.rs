@@ -5,7 +5,7 @@
 //! variant of the error, for words that a person needs in its text, and for an unchanged hash of
 //! the store.
 
-mod full_disk;
+pub(crate) mod full_disk;
 mod network;
 mod opening;
 mod using;

@@ -3,10 +3,16 @@
 use std::io;
 
 use basefs::fs::{
-    DiffError, OpenError, ReadError, RevertError, RevokeError, SnapshotError, WriteError,
+    AdoptTicketError, DiffError, DropSecretsError, ExpelError, OpenError, ReadError, RevertError,
+    RevokeError, RotateSecretError, SnapshotError, WriteError,
 };
 use basefs::store::StoreError;
 use serde::{Deserialize, Serialize};
+
+use crate::render::plain;
+
+/// Characters of the command line of another process that are shown: enough to know it again.
+const MAX_COMMAND: usize = 80;
 
 /// What kind of failure it is; each has an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +28,8 @@ pub(crate) enum Cause {
     Conflict,
     /// The store is open elsewhere, or there is no node where one is needed.
     Unavailable,
+    /// A disk is full.
+    Full,
     /// Whoever reads the output has gone; that is no failure.
     Closed,
 }
@@ -36,6 +44,7 @@ impl Cause {
             Cause::Denied => 3,
             Cause::Conflict => 4,
             Cause::Unavailable => 5,
+            Cause::Full => 6,
         }
     }
 }
@@ -68,6 +77,7 @@ impl Failure {
     pub(crate) fn io(place: impl std::fmt::Display, error: &io::Error) -> Self {
         let cause = match error.kind() {
             io::ErrorKind::PermissionDenied => Cause::Denied,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Cause::Full,
             _ => Cause::Failed,
         };
         Self::new(cause, format!("{place}: {error}"))
@@ -94,31 +104,57 @@ impl Failure {
 
     /// The message with advice after it.
     fn advise(cause: Cause, error: &dyn std::fmt::Display, advice: &str) -> Self {
-        Self::new(cause, format!("{error}\n  {advice}"))
+        Self::new(cause, format!("{}\n  {advice}", said(error)))
     }
+}
+
+/// What an error says, in one line: a name in it may contain anything.
+fn said(error: &dyn std::fmt::Display) -> String {
+    plain(&error.to_string())
+}
+
+/// The command line of a process, as far as the system tells.
+fn command(holder: &str) -> Option<String> {
+    let pid: u32 = holder.strip_prefix("process ")?.parse().ok()?;
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    let line = words.collect::<Vec<_>>().join(" ");
+    let line: String = plain(line.trim()).chars().take(MAX_COMMAND).collect();
+    (!line.is_empty()).then_some(line)
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Locked { .. } => Self::advise(
-                Cause::Unavailable,
-                &error,
-                "if that is a node, start it with `basefs run` so that it answers others; else wait \
-                 for it to end",
-            ),
-            StoreError::Full => {
-                Self::advise(Cause::Failed, &error, "make room on the disk and try again")
+            StoreError::Locked { holder } => {
+                let command =
+                    command(holder).map_or_else(String::new, |line| format!("it is `{line}`; "));
+                let advice = format!(
+                    "{command}wait for it to end, or if it is to go on, let it be the node, which \
+                     answers others: basefs run NAME"
+                );
+                Self::advise(Cause::Unavailable, &error, &advice)
             }
+            StoreError::Full => Self::advise(
+                Cause::Full,
+                &error,
+                "make room on the disk; a node has to be started again; then do it again",
+            ),
             StoreError::Corrupt { .. } => Self::advise(
                 Cause::Failed,
                 &error,
                 "`basefs export` what can be read, then join again with a ticket of another node",
             ),
+            StoreError::Poisoned => Self::advise(
+                Cause::Unavailable,
+                &error,
+                "put right what failed first, such as a full disk, and start the node again: basefs \
+                 run NAME",
+            ),
             StoreError::NewerFormat { .. } => {
                 Self::advise(Cause::Conflict, &error, "install a newer basefs")
             }
-            _ => Self::failed(error.to_string()),
+            _ => Self::failed(said(&error)),
         }
     }
 }
@@ -131,7 +167,7 @@ impl From<OpenError> for Failure {
             OpenError::OtherHierarchy => {
                 Self::advise(Cause::Conflict, &error, "join it under another name")
             }
-            error => Self::failed(error.to_string()),
+            error => Self::failed(said(&error)),
         }
     }
 }
@@ -140,7 +176,7 @@ impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Store(error) => error.into(),
-            ReadError::Path(_) => Self::new(Cause::Usage, error.to_string()),
+            ReadError::Path(_) => Self::new(Cause::Usage, said(&error)),
             ReadError::IsADirectory { .. } => {
                 Self::advise(Cause::Failed, &error, "list it with `basefs ls`")
             }
@@ -149,7 +185,7 @@ impl From<ReadError> for Failure {
                 &error,
                 "run the node (`basefs run`) until its peers have sent it",
             ),
-            error => Self::failed(error.to_string()),
+            error => Self::failed(said(&error)),
         }
     }
 }
@@ -158,17 +194,18 @@ impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Store(error) => error.into(),
-            WriteError::Path(_) => Self::new(Cause::Usage, error.to_string()),
+            WriteError::Path(_) => Self::new(Cause::Usage, said(&error)),
             WriteError::Denied { ref path, key } => {
                 // Grants are for directories, and there may be nothing at the path yet.
                 let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
                 let dir = if dir.is_empty() { "/" } else { dir };
                 let advice = format!(
-                    "ask somebody who may (`basefs keys NAME`) to run: basefs grant NAME {dir} {key}"
+                    "ask somebody who may (`basefs keys NAME`) to run: basefs grant NAME {} {key}",
+                    plain(dir)
                 );
                 Self::advise(Cause::Denied, &error, &advice)
             }
-            WriteError::Outranked { .. } => Self::new(Cause::Denied, error.to_string()),
+            WriteError::Outranked { .. } => Self::new(Cause::Denied, said(&error)),
             WriteError::NotSynced => Self::advise(
                 Cause::Unavailable,
                 &error,
@@ -185,7 +222,7 @@ impl From<WriteError> for Failure {
             WriteError::Changed { .. } => {
                 Self::advise(Cause::Conflict, &error, "read it again, then write on that version")
             }
-            error => Self::failed(error.to_string()),
+            error => Self::failed(said(&error)),
         }
     }
 }
@@ -194,11 +231,18 @@ impl From<RevertError> for Failure {
     fn from(error: RevertError) -> Self {
         match error {
             RevertError::Write(error) => error.into(),
-            RevertError::NotHere { .. } => Self::new(Cause::Unavailable, error.to_string()),
-            RevertError::NoSuchVersion { .. } => {
-                Self::advise(Cause::Failed, &error, "see which there are with `basefs versions`")
-            }
-            error => Self::failed(error.to_string()),
+            RevertError::NotHere { .. } => Self::new(Cause::Unavailable, said(&error)),
+            RevertError::Exists { .. } => Self::advise(
+                Cause::Failed,
+                &error,
+                "see which there are with `basefs versions NAME PATH`, and show one with `basefs revert`",
+            ),
+            RevertError::NoSuchVersion { .. } => Self::advise(
+                Cause::Failed,
+                &error,
+                "see which there are with `basefs versions NAME PATH`",
+            ),
+            error => Self::failed(said(&error)),
         }
     }
 }
@@ -207,9 +251,9 @@ impl From<RevokeError> for Failure {
     fn from(error: RevokeError) -> Self {
         match error {
             RevokeError::Write(error) => error.into(),
-            RevokeError::NotOutranked { .. } => Self::new(Cause::Denied, error.to_string()),
-            RevokeError::Changed { .. } => Self::new(Cause::Conflict, error.to_string()),
-            error => Self::failed(error.to_string()),
+            RevokeError::NotOutranked { .. } => Self::new(Cause::Denied, said(&error)),
+            RevokeError::Changed { .. } => Self::new(Cause::Conflict, said(&error)),
+            error => Self::failed(said(&error)),
         }
     }
 }
@@ -218,8 +262,8 @@ impl From<SnapshotError> for Failure {
     fn from(error: SnapshotError) -> Self {
         match error {
             SnapshotError::Store(error) => error.into(),
-            SnapshotError::Missing(_) => Self::new(Cause::Unavailable, error.to_string()),
-            error => Self::failed(error.to_string()),
+            SnapshotError::Missing(_) => Self::new(Cause::Unavailable, said(&error)),
+            error => Self::failed(said(&error)),
         }
     }
 }
@@ -228,7 +272,52 @@ impl From<DiffError> for Failure {
     fn from(error: DiffError) -> Self {
         match error {
             DiffError::Version(error) => error.into(),
-            error => Self::failed(error.to_string()),
+            error => Self::failed(said(&error)),
+        }
+    }
+}
+
+/// What to do where too many old secrets are accepted.
+const DROP_FIRST: &str = "drop the old ones first: basefs rotate NAME --drop-old";
+
+impl From<RotateSecretError> for Failure {
+    fn from(error: RotateSecretError) -> Self {
+        match error {
+            RotateSecretError::TooManyOld { .. } => Self::advise(Cause::Failed, &error, DROP_FIRST),
+            RotateSecretError::Io { ref path, error: ref why } => Self::io(path.display(), why),
+            error => Self::unavailable(said(&error)),
+        }
+    }
+}
+
+impl From<AdoptTicketError> for Failure {
+    fn from(error: AdoptTicketError) -> Self {
+        match error {
+            AdoptTicketError::Store(error) => error.into(),
+            AdoptTicketError::TooManyOld { .. } => Self::advise(Cause::Failed, &error, DROP_FIRST),
+            AdoptTicketError::Io { ref path, error: ref why } => Self::io(path.display(), why),
+            error => Self::usage(said(&error)),
+        }
+    }
+}
+
+impl From<DropSecretsError> for Failure {
+    fn from(error: DropSecretsError) -> Self {
+        match error {
+            DropSecretsError::Io { ref path, error: ref why } => Self::io(path.display(), why),
+            error => Self::failed(said(&error)),
+        }
+    }
+}
+
+impl From<ExpelError> for Failure {
+    fn from(error: ExpelError) -> Self {
+        match error {
+            ExpelError::Store(error) => error.into(),
+            ExpelError::TooMany { .. } => {
+                Self::advise(Cause::Failed, &error, "rotate the secret instead: basefs rotate NAME")
+            }
+            error => Self::usage(said(&error)),
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn write<Head: Serialize>(
         let what = "it is too much for one message; ask for less, such as a smaller subtree";
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
-    for part in [&head, &message.body] {
+    for part in [&head[..], &message.body[..]] {
         let length = u32::try_from(part.len()).map_err(io::Error::other)?;
         to.write_all(&length.to_be_bytes())?;
         to.write_all(part)?;
@@ -45,7 +45,7 @@ pub(crate) fn read<Head: DeserializeOwned>(
 ) -> io::Result<Option<Message<Head>>> {
     let Some(head) = read_part(from, most)? else { return Ok(None) };
     let body = read_part(from, MAX_BODY)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    Ok(Some(Message { head: serde_json::from_slice(&head)?, body }))
+    Ok(Some(Message { head: serde_json::from_slice(&head)?, body: body.into() }))
 }
 
 /// Reads bytes with their length before them; nothing if not even that has come.
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn messages_come_as_they_went() {
         let mut bytes = Vec::new();
-        let sent = Message { head: "hello".to_owned(), body: vec![0, 255] };
+        let sent = Message { head: "hello".to_owned(), body: vec![0, 255].into() };
         write(&mut bytes, &sent, 7).expect("it fits");
         let mut from = &bytes[..];
         let came: Message<String> = read(&mut from, 7).expect("whole").expect("one");

@@ -12,6 +12,7 @@ use clap::CommandFactory;
 use crate::args::{Cli, Genkey, Join, New};
 use crate::failure::Failure;
 use crate::place::Place;
+use crate::render::width::fit;
 use crate::render::{Style, Table};
 use crate::tell::output;
 
@@ -83,7 +84,7 @@ fn tell(fs: &Fs, dir: &Path, key: &str, next: &str, style: Style) -> Result<(), 
     ] {
         table.row([(what.to_owned(), None), (value, None)]);
     }
-    output(table.text().as_bytes())
+    output(fit(&table.text(), style.columns).as_bytes())
 }
 
 /// Makes a key in a file.

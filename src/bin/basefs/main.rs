@@ -17,8 +17,10 @@ mod local;
 mod mount;
 mod node;
 mod place;
+mod port;
 mod render;
 mod request;
+mod resources;
 mod session;
 mod socket;
 mod tell;
@@ -30,8 +32,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::Cli;
+use args::{Cli, When};
 use failure::{Cause, Failure};
+use render::Style;
+use render::width::fit;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -44,7 +48,7 @@ fn main() -> ExitCode {
         }
         Err(help) => {
             // Help that nobody reads to its end is no failure.
-            let _ = help.print();
+            let _ = tell::output(explained(&help).as_bytes());
             return ExitCode::SUCCESS;
         }
     };
@@ -55,6 +59,14 @@ fn main() -> ExitCode {
             ExitCode::from(failure.cause.code())
         }
     }
+}
+
+/// Help, as wide as there is room.
+fn explained(help: &clap::Error) -> String {
+    let style = Style::new(false, When::Auto);
+    let text = help.render();
+    let text = if style.color { text.ansi().to_string() } else { text.to_string() };
+    fit(&text, style.columns)
 }
 
 /// Says why it failed.

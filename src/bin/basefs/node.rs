@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use basefs::fs::Serving;
 use basefs::gossip::Profile as Network;
 use basefs::net::QuicConfig;
 use parking_lot::RwLock;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Mounted, Profile, Run};
@@ -21,9 +22,10 @@ use crate::frames;
 use crate::handlers;
 use crate::local;
 use crate::mount;
-use crate::render::Style;
-use crate::request::{From, Message, Request};
-use crate::session::Answer;
+use crate::port;
+use crate::render::{Style, plain};
+use crate::request::{From, Message, Request, Response};
+use crate::session::{Answer, Session};
 use crate::socket::{self, Stream};
 use crate::tell::output;
 use crate::verbs;
@@ -45,6 +47,7 @@ struct Shared {
     fs: Fs,
     /// Nothing once it has left.
     node: RwLock<Option<Serving>>,
+    runtime: Handle,
     is_ending: AtomicBool,
     callers: AtomicUsize,
 }
@@ -55,12 +58,8 @@ pub(crate) fn run(run: &Run, mounted: Option<&Mounted>, style: Style) -> Result<
     let tickets: Result<Vec<_>, _> = run.join.iter().map(|text| local::ticket(text)).collect();
     let tickets = tickets?;
     check_private(&dir)?;
-    if mounted.is_some() && socket::connect(&dir)?.is_some() {
-        return Err(Failure::unavailable(format!(
-            "the node of {} runs already, and what mounts is a node\n  end that one, and then: \
-             `basefs mount`, which runs the node too",
-            run.name
-        )));
+    if socket::connect(&dir)?.is_some() {
+        return Err(runs_already(run, mounted.is_some(), dir));
     }
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::io("the threads of the node", &error))?;
@@ -68,9 +67,7 @@ pub(crate) fn run(run: &Run, mounted: Option<&Mounted>, style: Style) -> Result<
         // Before anything else: a signal that comes while it starts is not lost.
         let ended = signals().map_err(|error| Failure::io("signals", &error))?;
         let fs = Fs::open(&dir)?;
-        let node = fs.serve(config(run)).await.map_err(|error| {
-            Failure::unavailable(format!("{error}\n  choose another address with --listen"))
-        })?;
+        let node = port::serve(&fs, &dir, run.listen, config(run)).await?;
         for ticket in &tickets {
             node.join(ticket).map_err(|error| Failure::failed(error.to_string()))?;
         }
@@ -81,7 +78,8 @@ pub(crate) fn run(run: &Run, mounted: Option<&Mounted>, style: Style) -> Result<
         let _ = announce(&node, style);
         let (is_ending, callers) = (AtomicBool::new(false), AtomicUsize::new(0));
         let node = RwLock::new(Some(node));
-        let shared = Arc::new(Shared { fs, node, is_ending, callers });
+        let runtime = Handle::current();
+        let shared = Arc::new(Shared { fs, node, runtime, is_ending, callers });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || accept(&listener, &accepting));
         tokio::select! {
@@ -97,6 +95,24 @@ pub(crate) fn run(run: &Run, mounted: Option<&Mounted>, style: Style) -> Result<
         .map_err(|error| Failure::failed(error.to_string()))?;
         end(&shared, &dir).await.and(unmounted)
     })
+}
+
+/// Says which process is the node.
+fn runs_already(run: &Run, is_mount: bool, dir: PathBuf) -> Failure {
+    let answer = Session::Node(dir).ask(Request::Status).map(|answer| answer.head);
+    let running = match answer {
+        Ok(Response::Status(status)) => status.running,
+        _ => None,
+    };
+    let pid = running.map_or_else(String::new, |running| format!(" {}", running.pid));
+    let advice = match is_mount {
+        true => format!("what mounts is a node; end that one, then `basefs mount {}`", run.name),
+        false => format!("see how it is with `basefs status {0}`, or end it: kill{pid}", run.name),
+    };
+    Failure::unavailable(format!(
+        "the node of {} runs already, in another process{pid}\n  {advice}",
+        run.name
+    ))
 }
 
 /// The socket is as safe as the directory that it is in.
@@ -115,7 +131,6 @@ fn check_private(dir: &Path) -> Result<(), Failure> {
 
 fn config(run: &Run) -> QuicConfig {
     let mut config = QuicConfig::default();
-    config.listen = run.listen;
     config.advertised.clone_from(&run.advertise);
     config.profile = match run.profile {
         Profile::Lan => Network::Lan,
@@ -221,6 +236,10 @@ fn answer(stream: &Stream, shared: &Shared) -> io::Result<()> {
         return watch(stream, shared, &path, &from);
     }
     let node = shared.node.read();
+    if let (Request::Sync { replicated, timeout }, Some(node)) = (&request.head, &*node) {
+        let waited = synchronise(stream, shared, node, *replicated, *timeout)?;
+        return send(stream, &Message::bare(waited));
+    }
     let answered = verbs::execute(&shared.fs, node.as_ref(), request);
     // Whoever is slow to read the answer holds nobody up.
     drop(node);
@@ -244,18 +263,60 @@ fn send(stream: &Stream, answer: &Message<Answer>) -> io::Result<()> {
     }
 }
 
+/// Waits until the node has what others have, or enough others have what it has; until the caller
+/// goes away or the node ends.
+fn synchronise(
+    stream: &Stream,
+    shared: &Shared,
+    node: &Serving,
+    replicated: Option<usize>,
+    timeout: u64,
+) -> io::Result<Answer> {
+    stream.set_read_timeout(Some(GLANCE))?;
+    let timeout = Duration::from_secs(timeout);
+    let over = async {
+        while !is_over(stream, shared) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::unavailable(format!("{error}\n  see how the others are: basefs status NAME"))
+    };
+    let wait = async {
+        let Some(peers) = replicated else {
+            return node.wait_synced(timeout).await.map(|()| None).map_err(|error| failed(&error));
+        };
+        let holders = node.wait_replicated(None, peers, timeout).await;
+        let holders = holders.map_err(|error| failed(&error))?;
+        Ok(Some(holders.iter().map(ToString::to_string).collect()))
+    };
+    let waited = shared.runtime.block_on(async {
+        tokio::select! {
+            waited = wait => Some(waited),
+            () = over => None,
+        }
+    });
+    Ok(match waited {
+        Some(Ok(holders)) => Ok(Response::Synced { entries: shared.fs.entries(), holders }),
+        Some(Err(failure)) => Err(failure),
+        None => Err(Failure::unavailable("the node has ended")),
+    })
+}
+
+/// Whether a caller has gone, or the node ends.
+fn is_over(stream: &Stream, shared: &Shared) -> bool {
+    let is_gone = matches!(io::Read::read(&mut &*stream, &mut [0]), Ok(0));
+    is_gone || shared.is_ending.load(Ordering::Acquire)
+}
+
 /// Tells what changes until the caller goes away or the node ends.
 fn watch(stream: &Stream, shared: &Shared, path: &str, from: &From) -> io::Result<()> {
     stream.set_read_timeout(Some(GLANCE))?;
-    let is_over = || {
-        let is_gone = matches!(io::Read::read(&mut &*stream, &mut [0]), Ok(0));
-        is_gone || shared.is_ending.load(Ordering::Acquire)
-    };
     let each = |event| {
         let sent = send(stream, &Message::bare(Ok(event)));
         sent.map_err(|error| Failure::output(&error))
     };
-    match verbs::follow(&shared.fs, path, from, is_over, each) {
+    match verbs::follow(&shared.fs, path, from, || is_over(stream, shared), each) {
         Ok(()) => send(stream, &Message::bare(Err(Failure::unavailable("the node has ended")))),
         Err(failure) => send(stream, &Message::bare(Err(failure))),
     }
@@ -263,10 +324,20 @@ fn watch(stream: &Stream, shared: &Shared, path: &str, from: &From) -> io::Resul
 
 /// Prints a unit for systemd.
 pub(crate) fn unit(run: &Run) -> Result<(), Failure> {
+    if !run.join.is_empty() {
+        // A ticket opens everything, and a unit is for everybody to read.
+        return Err(Failure::usage(
+            "a unit has no tickets in it\n  run the node once by hand with --join: it remembers whom \
+             it met",
+        ));
+    }
     let dir = run.name.existing()?;
     let dir = dir.canonicalize().map_err(|error| Failure::io(dir.display(), &error))?;
     let program = std::env::current_exe().map_err(|error| Failure::io("this program", &error))?;
-    let mut command = format!("{} run {} --listen {}", word(&program), word(&dir), run.listen);
+    let mut command = format!("{} run {}", word(&program), word(&dir));
+    if let Some(address) = run.listen {
+        command.push_str(&format!(" --listen {address}"));
+    }
     for address in &run.advertise {
         command.push_str(&format!(" --advertise {address}"));
     }
@@ -291,7 +362,7 @@ LimitNOFILE=65536
 [Install]
 WantedBy=default.target
 ",
-        name = run.name,
+        name = plain(&run.name.to_string()).replace('%', "%%"),
     );
     output(text.as_bytes())
 }
@@ -299,7 +370,7 @@ WantedBy=default.target
 /// A path as a word of a unit: in quotes, and without the meaning that some characters have there.
 fn word(path: &Path) -> String {
     let text = path.display().to_string();
-    let escaped =
-        text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let escaped = escaped.replace('%', "%%").replace('$', "$$");
     format!("\"{escaped}\"")
 }

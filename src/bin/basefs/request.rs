@@ -1,6 +1,7 @@
 //! What a verb asks of a replica, and what comes back: the same whether the replica is opened
 //! here or is in a running node.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// What is asked of a replica. Content goes beside it, see [`Message`].
@@ -41,16 +42,40 @@ pub(crate) enum Request {
     Revert { path: String, version: String },
     /// The paths at which authors disagree.
     Conflicts { path: String },
+    /// What was written at a path and below and is shown nowhere.
+    Hidden { path: String },
     /// Settles a conflict in favour of a version.
     Resolve { path: String, version: String },
+    /// Settles a conflict with new content, which is beside.
+    ResolveWith { path: String },
+    /// Settles a conflict in favour of what shows.
+    Dismiss { path: String },
+    /// Confirms what a path shows.
+    Ack { path: String },
+    /// Brings back what was removed.
+    Revive { path: String },
     /// Who may write where.
     Keys,
     /// Lets a key write.
     Grant { path: String, key: String, rights: Rights, label: String },
     /// What revoking a key would do, or that it be done.
-    Revoke { path: String, key: String, keep: Keep, apply: bool },
+    Revoke { path: String, key: String, keep: Keep, apply: bool, adopt: bool, regrant: bool },
     /// All that a key did.
     Audit { key: String },
+    /// Lets versions count again that a revoke cut.
+    Amend { path: String, key: String, versions: Vec<String> },
+    /// Takes over what a revoked key wrote.
+    Adopt { path: String, key: String },
+    /// Makes a new secret for readers.
+    Rotate,
+    /// Takes over the secret of a newer ticket.
+    AdoptTicket { ticket: String },
+    /// Accepts old secrets no more.
+    DropSecrets,
+    /// Neither accepts nor dials a node any more, or does so again.
+    Expel { node: String, readmit: bool },
+    /// The nodes that are expelled.
+    Expelled,
     /// Where to join.
     Ticket,
     /// How the replica is, and the node if it runs.
@@ -59,6 +84,8 @@ pub(crate) enum Request {
     Members,
     /// Reads everything and says what is wrong.
     Check,
+    /// That the node has what others have, or so many others what it has; seconds to wait.
+    Sync { replicated: Option<usize>, timeout: u64 },
     /// What changes, one [`Response::Event`] after the other.
     Watch { path: String, from: From },
 }
@@ -142,12 +169,24 @@ pub(crate) enum Response {
     Explanation { path: String, rule: String, reasons: Vec<ReasonItem>, lines: Vec<String> },
     /// The paths at which authors disagree.
     Conflicts { conflicts: Vec<ConflictItem> },
+    /// What is shown nowhere: for lack of content, because of a revoke, for lack of a place.
+    Hidden { incomplete: Vec<VersionItem>, cut: Vec<VersionItem>, lost: Vec<VersionItem> },
     /// Who may write where.
     Keys { keys: Vec<KeyItem> },
     /// What a revoke would do or did.
     Revoke(RevokeItem),
     /// What a key did.
     Audit(AuditItem),
+    /// What a key wrote up to these versions counts again.
+    Amended { path: String, key: String, versions: Vec<String>, revoke: String },
+    /// These paths show again what a key wrote.
+    Adopted { key: String, paths: Vec<String> },
+    /// A new secret lets readers in, or some old ones do no more.
+    Secrets { old: usize, dropped: usize },
+    /// A node is expelled or not; and whether that was so before.
+    Expulsion { node: String, expelled: bool, before: bool },
+    /// The nodes that are expelled.
+    Expelled { nodes: Vec<String> },
     /// Where to join.
     Ticket { ticket: String, peers: usize },
     /// How it is.
@@ -156,6 +195,8 @@ pub(crate) enum Response {
     Members { members: Vec<MemberItem> },
     /// What is wrong.
     Check(CheckItem),
+    /// All is the same; or these nodes hold all that is here.
+    Synced { entries: usize, holders: Option<Vec<String>> },
     /// A watch tells something.
     Event(EventItem),
 }
@@ -270,6 +311,10 @@ pub(crate) struct RevokeItem {
     pub(crate) paths: Vec<String>,
     /// The revoke, if it was made.
     pub(crate) revoke: Option<String>,
+    /// The paths that were taken over.
+    pub(crate) adopted: Vec<String>,
+    /// The grants that were made again.
+    pub(crate) regranted: Vec<String>,
     /// The lines that say what it does.
     pub(crate) text: String,
 }
@@ -297,6 +342,10 @@ pub(crate) struct StatusItem {
     pub(crate) conflicts: usize,
     /// Versions whose content is not here.
     pub(crate) pending: usize,
+    /// Secrets that let readers in besides the present one.
+    pub(crate) old_secrets: usize,
+    /// Nodes that are expelled.
+    pub(crate) expelled: usize,
     /// Of the node, if it runs.
     pub(crate) running: Option<RunningItem>,
 }
@@ -333,6 +382,8 @@ pub(crate) struct PeerItem {
     pub(crate) rtt_micros: Option<u64>,
     pub(crate) sent: Option<u64>,
     pub(crate) received: Option<u64>,
+    /// Bytes that wait to be sent to it.
+    pub(crate) unsent: u64,
     /// Why it could not be dialled.
     pub(crate) error: Option<String>,
 }
@@ -385,12 +436,12 @@ pub(crate) struct EventItem {
 #[derive(Clone, Debug)]
 pub(crate) struct Message<Head> {
     pub(crate) head: Head,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Bytes,
 }
 
 impl<Head> Message<Head> {
     /// Without bytes beside.
     pub(crate) fn bare(head: Head) -> Self {
-        Self { head, body: Vec::new() }
+        Self { head, body: Bytes::new() }
     }
 }

@@ -3,22 +3,23 @@
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
+use basefs::WriteError;
+use bytes::Bytes;
 use clap::CommandFactory;
 
-use crate::args::{Cli, Put, Status, Verb};
+use crate::args::{Adopt, Amend, Cli, Path as At, Put, Revoke, Settle, Status, Verb};
 use crate::failure::Failure;
 use crate::inspect;
 use crate::local;
 use crate::node;
 use crate::place::Place;
-use crate::render::{self, Listing, Style};
+use crate::render::{self, Listing, Style, plain};
 use crate::request::{CheckItem, Expected, Keep, Message, Request, Response};
+use crate::resources;
 use crate::session::Session;
 use crate::socket::SOCKET;
 use crate::transfer;
-use crate::verbs::RUN_FIRST;
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
@@ -40,8 +41,15 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Inspect(wanted) => inspect::run(&wanted),
         Verb::Import(import) => transfer::import(&import, style),
         Verb::Export(export) => transfer::export(&export, style),
-        Verb::Status(Status { name, every: Some(seconds) }) => follow_status(&name, seconds, style),
+        Verb::Status(Status { name, every: Some(seconds) }) => {
+            resources::follow_status(&name, seconds, style)
+        }
+        Verb::Resources(wanted) => resources::run(&wanted, style),
         Verb::Put(put) => write(&put, style),
+        Verb::Resolve(Settle { at, with: Some(file), .. }) => {
+            let head = Request::ResolveWith { path: at.path.clone() };
+            send(&at, head, &file, style)
+        }
         other => ask(other, style),
     }
 }
@@ -58,30 +66,46 @@ pub(crate) fn show(answer: &Message<Response>, style: Style) -> Result<(), Failu
 }
 
 fn write(put: &Put, style: Style) -> Result<(), Failure> {
-    let session = Session::open(&put.at.name)?;
-    let body = content(&put.file)?;
     let expected = match &put.over {
         Some(version) => Some(Expected::Version(version.clone())),
         None => put.new.then_some(Expected::Absent),
     };
     let executable = put.executable.then_some(true);
     let head = Request::Write { path: put.at.path.clone(), executable, expected };
-    let answer = session.call(Message { head, body });
-    show(&answer.map_err(|failure| failure.about(&put.at.name.to_string()))?, style)
+    send(&put.at, head, &put.file, style)
 }
 
-/// What is in a file, or comes from standard input.
-fn content(file: &Path) -> Result<Vec<u8>, Failure> {
-    let mut content = Vec::new();
-    // One byte more than can be written, so that the refusal comes from where it belongs.
-    let most = basefs::limits::MAX_FILE + 1;
-    let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(most).read_to_end(&mut content)
-    } else {
-        std::fs::File::open(file).and_then(|file| file.take(most).read_to_end(&mut content))
+/// Sends a request with the content of a file, and prints the answer.
+fn send(at: &At, head: Request, file: &Path, style: Style) -> Result<(), Failure> {
+    // It is there before the replica is opened, which may keep others waiting.
+    let body = content(file)?;
+    let session = Session::open(&at.name)?;
+    let answer = session.call(Message { head, body });
+    show(&answer.map_err(|failure| failure.about(&at.name.to_string()))?, style)
+}
+
+/// What is in a file, or comes from standard input. What is too long is refused before it is read.
+fn content(file: &Path) -> Result<Bytes, Failure> {
+    let limit = basefs::limits::MAX_FILE;
+    let check = |size: u64| match size {
+        size if size > limit => Err(Failure::from(WriteError::TooLarge { size, limit })),
+        _ => Ok(()),
     };
-    read.map_err(|error| Failure::io(file.display(), &error))?;
-    Ok(content)
+    let failed = |error| Failure::io(plain(&file.display().to_string()), &error);
+    let mut content = Vec::new();
+    if file == Path::new("-") {
+        let read = std::io::stdin().lock().take(limit + 1).read_to_end(&mut content);
+        read.map_err(|error| Failure::io("standard input", &error))?;
+    } else {
+        let open = std::fs::File::open(file).map_err(failed)?;
+        let length = open.metadata().map_err(failed)?.len();
+        check(length)?;
+        // A file may grow meanwhile; one that says 0 may be a pipe.
+        content.reserve_exact(usize::try_from(length).unwrap_or_default());
+        open.take(limit + 1).read_to_end(&mut content).map_err(failed)?;
+    }
+    check(content.len() as u64)?;
+    Ok(content.into())
 }
 
 /// Sends one request and prints the answer.
@@ -101,21 +125,6 @@ fn ask(verb: Verb, style: Style) -> Result<(), Failure> {
             show(&answer, style)?;
             verdict(&answer.head)
         }
-    }
-}
-
-/// Says how a node is, again and again until it ends.
-fn follow_status(place: &Place, seconds: u64, style: Style) -> Result<(), Failure> {
-    let session = Session::open(place)?;
-    if matches!(session, Session::Here(_)) {
-        return Err(Failure::unavailable(RUN_FIRST).about(&place.to_string()));
-    }
-    loop {
-        let answer = session.ask(Request::Status)?;
-        // A screen is filled from its top each time.
-        output(if style.color { b"\x1b[H\x1b[2J" } else { b"" })?;
-        show(&answer, style)?;
-        std::thread::sleep(Duration::from_secs(seconds));
     }
 }
 
@@ -202,7 +211,14 @@ fn request_of_people(verb: Verb, style: Style) -> Result<(Place, Request, Style)
         Verb::Revert(to) => (to.at.name, R::Revert { path: to.at.path, version: to.version }),
         Verb::Conflicts(at) => (at.name, R::Conflicts { path: at.path }),
         Verb::Explain(of) => (of.at.name, R::Explain { path: of.at.path, at: of.version }),
-        Verb::Resolve(to) => (to.at.name, R::Resolve { path: to.at.path, version: to.version }),
+        Verb::Resolve(to) => {
+            let version = to.version.unwrap_or_default();
+            (to.at.name, R::Resolve { path: to.at.path, version })
+        }
+        Verb::Hidden(at) => (at.name, R::Hidden { path: at.path }),
+        Verb::Dismiss(at) => (at.name, R::Dismiss { path: at.path }),
+        Verb::Ack(at) => (at.name, R::Ack { path: at.path }),
+        Verb::Revive(at) => (at.name, R::Revive { path: at.path }),
         Verb::Keys(name) => (name.name, R::Keys),
         Verb::Grant(grant) => {
             let (key, rights, label) = (grant.key, grant.rights, grant.label);
@@ -210,10 +226,39 @@ fn request_of_people(verb: Verb, style: Style) -> Result<(Place, Request, Style)
         }
         Verb::Revoke(revoke) => {
             let keep = if revoke.discard { Keep::Nothing } else { Keep::Seen };
-            let (path, key) = (revoke.path, revoke.key);
-            (revoke.name, R::Revoke { path, key, keep, apply: revoke.yes })
+            let Revoke { name, key, path, yes: apply, adopt, regrant, .. } = revoke;
+            (name, R::Revoke { path, key, keep, apply, adopt, regrant })
         }
         Verb::Audit(audit) => (audit.name, R::Audit { key: audit.key }),
+        Verb::Amend(Amend { name, key, versions, path }) => {
+            (name, R::Amend { path, key, versions })
+        }
+        Verb::Adopt(Adopt { name, key, path }) => (name, R::Adopt { path, key }),
+        other => return request_of_node(other, style),
+    };
+    Ok((place, request, style))
+}
+
+/// The same for whom a replica talks to.
+fn request_of_node(verb: Verb, style: Style) -> Result<(Place, Request, Style), Failure> {
+    use Request as R;
+
+    let (place, request) = match verb {
+        Verb::Rotate(rotate) => match rotate.ticket {
+            Some(text) => {
+                let ticket = local::ticket(&text)?.to_string();
+                (rotate.name, R::AdoptTicket { ticket })
+            }
+            None if rotate.drop_old => (rotate.name, R::DropSecrets),
+            None => (rotate.name, R::Rotate),
+        },
+        Verb::Expel(other) => (other.name, R::Expel { node: other.node, readmit: false }),
+        Verb::Readmit(other) => (other.name, R::Expel { node: other.node, readmit: true }),
+        Verb::Sync(sync) => {
+            let (replicated, timeout) = (sync.replicated, sync.timeout);
+            (sync.name, R::Sync { replicated, timeout })
+        }
+        Verb::Expelled(name) => (name.name, R::Expelled),
         Verb::Ticket(name) => (name.name, R::Ticket),
         Verb::Status(status) => (status.name, R::Status),
         Verb::Members(name) => (name.name, R::Members),

@@ -19,6 +19,26 @@ pub use error::RevokeError;
 use planning::Effect;
 
 /// What a revoke keeps of what the key, and those it let in, have written.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// # ana.create_dir_all("/team")?;
+/// # ana.grant("/team", ben.author())?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// use basefs::fs::Keep;
+///
+/// let first = ben.write("/team/plan", "one")?;
+/// ben.write("/team/plan", "two")?;
+/// # for entry in ben.export() { ana.admit(&entry?)?; }
+/// let cut = |keep| ana.revoke_plan("/team", ben.author(), keep).map(|plan| plan.cut().len());
+/// assert_eq!(cut(Keep::Seen)?, 0);
+/// assert_eq!(cut(Keep::UpTo(vec![first]))?, 1);
+/// assert_eq!(cut(Keep::Nothing)?, 2);
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Keep {
@@ -33,6 +53,23 @@ pub enum Keep {
 
 /// A path that a revoke changes. If it shows the same version before and after, the directory that
 /// this names comes here or goes elsewhere.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// # ana.create_dir_all("/team")?;
+/// # ana.grant("/team", ben.author())?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// let version = ben.write("/team/plan", "ben's")?;
+/// # for entry in ben.export() { ana.admit(&entry?)?; }
+/// let plan = ana.revoke_plan("/team", ben.author(), basefs::fs::Keep::Nothing)?;
+/// let effect = &plan.paths()[0];
+/// assert_eq!(effect.path, "/team/plan");
+/// assert_eq!((effect.before, effect.after), (Some(version), None)); // nothing would be there
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathEffect {
@@ -108,6 +145,20 @@ impl Fs {
     /// # Errors
     ///
     /// See [`RevokeError`]; nothing was written.
+    ///
+    /// ```
+    /// use basefs::fs::Keep;
+    ///
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let ben = basefs::wire::SecretKey::from_seed([7; 32]).public();
+    /// fs.grant("/", ben)?;
+    /// let plan = fs.revoke_plan("/", ben, Keep::Seen)?;
+    /// assert_eq!((plan.path(), plan.who(), plan.cut().len()), ("/", ben, 0));
+    /// assert!(fs.keys()?[1].is_live, "nothing was done yet");
+    /// plan.apply()?;
+    /// assert!(!fs.keys()?[1].is_live);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn revoke_plan(
         &self,
         path: impl AsRef<str>,
@@ -231,6 +282,24 @@ impl RevokePlan {
     /// # Errors
     ///
     /// As for [`Fs::adopt`]; nothing was written, unless the store failed.
+    ///
+    /// ```
+    /// # let ana = basefs::Fs::in_memory()?;
+    /// # #[cfg(feature = "quic")] {
+    /// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+    /// # ana.create_dir_all("/team")?;
+    /// # ana.grant("/team", ben.author())?;
+    /// # for entry in ana.export() { ben.admit(&entry?)?; }
+    /// ben.write("/team/plan", "useful")?;
+    /// # for entry in ben.export() { ana.admit(&entry?)?; }
+    /// let plan = ana.revoke_plan("/team", ben.author(), basefs::fs::Keep::Nothing)?;
+    /// plan.apply()?;
+    /// assert!(!ana.exists("/team/plan"));
+    /// assert_eq!(plan.adopt()?, ["/team/plan"]);
+    /// assert_eq!(ana.read("/team/plan")?, "useful"); // signed by Ana
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn adopt(&self) -> Result<Vec<String>, RevertError> {
         self.fs.plan(|plan| plan.adopt(&self.path, &self.effect.authors))
     }
@@ -241,6 +310,28 @@ impl RevokePlan {
     /// # Errors
     ///
     /// As for [`Fs::grant_with`]; nothing was written, unless the store failed.
+    ///
+    /// ```
+    /// # let ana = basefs::Fs::in_memory()?;
+    /// # #[cfg(feature = "quic")] {
+    /// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+    /// # let phone = basefs::wire::SecretKey::from_seed([7; 32]).public();
+    /// use basefs::entry::Rights;
+    /// use basefs::fs::Keep;
+    ///
+    /// ana.create_dir_all("/ben")?;
+    /// ana.grant_with("/ben", ben.author(), Rights::All, "ben")?;
+    /// # for entry in ana.export() { ben.admit(&entry?)?; }
+    /// ben.grant_with("/ben", phone, Rights::Write, "ben's phone")?;
+    /// # for entry in ben.export() { ana.admit(&entry?)?; }
+    /// let plan = ana.revoke_plan("/ben", ben.author(), Keep::Seen)?;
+    /// assert_eq!(plan.frozen()[0].key, phone);
+    /// plan.apply()?;
+    /// plan.regrant()?; // the phone may write again, by Ana now
+    /// assert!(ana.keys()?.iter().any(|info| info.key == phone && info.is_live));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn regrant(&self) -> Result<Vec<EntryId>, WriteError> {
         self.fs.plan(|plan| self.frozen.iter().map(|info| plan.grant_again(info)).collect())
     }

@@ -46,6 +46,22 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Why a replica could not go on the network. Nothing was changed.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::Fs;
+/// # let mut config = basefs::net::QuicConfig::default();
+/// # config.listen = "127.0.0.1:0".parse()?;
+/// use basefs::fs::ServeError;
+///
+/// let first = Fs::in_memory()?.serve(config.clone()).await?;
+/// config.listen = first.address().addresses[0]; // taken
+/// let failed = Fs::in_memory()?.serve(config).await.map(|_| ());
+/// assert!(matches!(failed, Err(ServeError::Bind(_))));
+/// # first.shutdown().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServeError {
@@ -229,6 +245,22 @@ impl Serving {
 
     /// Connects to a peer, now and whenever the connection is lost, until this node stops. Unlike
     /// [`join`](Self::join), it is not remembered.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use basefs::Fs;
+    /// # let mut config = basefs::net::QuicConfig::default();
+    /// # config.listen = "127.0.0.1:0".parse()?;
+    /// # use std::time::Duration;
+    /// let ana = Fs::in_memory()?;
+    /// let ben = Fs::builder().join(&ana.ticket(vec![])).open()?; // names nobody
+    /// let (at_ana, at_ben) = (ana.serve(config.clone()).await?, ben.serve(config).await?);
+    /// at_ben.add_peer(at_ana.address());
+    /// at_ben.wait_synced(Duration::from_secs(9)).await?;
+    /// assert_eq!(at_ben.peers()[0].node, ana.node());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn add_peer(&self, peer: PeerAddress) {
         self.handle.add_peer(peer);
     }
@@ -291,6 +323,23 @@ impl Serving {
     /// # Errors
     ///
     /// It took too long, or the node was stopped; synchronising goes on in the background.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use basefs::Fs;
+    /// # let mut config = basefs::net::QuicConfig::default();
+    /// # config.listen = "127.0.0.1:0".parse()?;
+    /// # use std::time::Duration;
+    /// let ana = Fs::in_memory()?;
+    /// ana.write("/motd", "hello")?;
+    /// let at_ana = ana.serve(config.clone()).await?;
+    /// let ben = Fs::builder().join(&at_ana.ticket()).open()?;
+    /// let at_ben = ben.serve(config).await?;
+    /// at_ben.wait_synced(Duration::from_secs(9)).await?;
+    /// assert_eq!(ben.read("/motd")?, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn wait_synced(&self, timeout: Duration) -> Result<(), SynchroniseError> {
         let deadline = Instant::now() + timeout;
         loop {

@@ -42,6 +42,23 @@ pub struct Status {
 }
 
 /// What is known of one peer.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use std::time::Duration;
+/// # use basefs::Fs;
+/// # let mut config = basefs::net::QuicConfig::default();
+/// # config.listen = "127.0.0.1:0".parse()?;
+/// let ana = Fs::in_memory()?;
+/// let at_ana = ana.serve(config.clone()).await?;
+/// let ben = Fs::builder().join(&at_ana.ticket()).open()?;
+/// let at_ben = ben.serve(config).await?;
+/// at_ben.wait_synced(Duration::from_secs(9)).await?;
+/// let report = &at_ben.status().peers[0];
+/// assert_eq!((report.peer.node, report.standing.to_string().as_str()), (ana.node(), "equal"));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PeerReport {

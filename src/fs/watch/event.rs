@@ -238,6 +238,26 @@ pub enum ResyncReason {
 }
 
 /// What a watch tells.
+///
+/// ```
+/// use std::time::Duration;
+/// use basefs::{Fs, WatchEvent, WatchFrom};
+///
+/// let fs = Fs::in_memory()?;
+/// fs.write("/motd", "hello")?;
+/// let watch = fs.watch("/", WatchFrom::Snapshot)?;
+/// let mut kinds = Vec::new();
+/// while let Some(event) = watch.next_blocking(Duration::from_millis(100)) {
+///     kinds.push(match event {
+///         WatchEvent::Resync { .. } => "forget everything",
+///         WatchEvent::Change(_) => "a change",
+///         WatchEvent::SnapshotEnd { .. } => "that is all",
+///         _ => "something else",
+///     });
+/// }
+/// assert_eq!(kinds, ["forget everything", "a change", "that is all"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WatchEvent {

@@ -210,6 +210,24 @@ impl Drop for Handle {
 }
 
 /// What is known of a peer.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use std::time::Duration;
+/// # use basefs::Fs;
+/// # let mut config = basefs::net::QuicConfig::default();
+/// # config.listen = "127.0.0.1:0".parse()?;
+/// let ana = Fs::in_memory()?;
+/// let at_ana = ana.serve(config.clone()).await?;
+/// let ben = Fs::builder().join(&at_ana.ticket()).open()?;
+/// let at_ben = ben.serve(config).await?;
+/// at_ben.wait_synced(Duration::from_secs(9)).await?;
+/// let peer = &at_ben.peers()[0];
+/// assert_eq!((peer.node, peer.error.as_ref()), (ana.node(), None));
+/// assert!(peer.link.as_ref().is_some_and(|link| link.stats.received > 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeerStatus {

@@ -204,6 +204,15 @@ impl RedbStore {
     /// # Errors
     ///
     /// As [`Store::commit`]; what was stored stays stored.
+    ///
+    /// ```
+    /// use basefs::store::RedbStore;
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let mut store = RedbStore::open(dir.path())?;
+    /// store.compact()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn compact(&mut self) -> Result<(), StoreError> {
         self.flush()?;
         self.repack()?;

@@ -160,11 +160,11 @@ impl DiskFile for FillingFile {
 }
 
 /// A small file system of its own; gone with the value.
-struct Tmpfs(tempfile::TempDir);
+pub(crate) struct Tmpfs(tempfile::TempDir);
 
 impl Tmpfs {
     /// Nothing, with a loud word, where mounting is not allowed.
-    fn mount(megabytes: u32) -> Option<Self> {
+    pub(crate) fn mount(megabytes: u32) -> Option<Self> {
         let at = tempfile::tempdir().unwrap();
         let size = format!("size={megabytes}m");
         let mut mount = Command::new("mount");
@@ -178,7 +178,7 @@ impl Tmpfs {
         }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
@@ -197,7 +197,7 @@ impl Drop for Tmpfs {
 }
 
 /// Takes all the space that is left.
-fn fill_up(path: &Path) {
+pub(crate) fn fill_up(path: &Path) {
     let mut file = fs::File::create(path).unwrap();
     let block = vec![1; 4_096];
     while io::Write::write_all(&mut file, &block).is_ok() {}

@@ -8,7 +8,7 @@ use basefs::Fs;
 use super::world::{Said, World};
 
 /// A hierarchy with some history and a conflict; the keys of its two authors.
-fn worked_on(world: &World) -> (String, String) {
+pub(super) fn worked_on(world: &World) -> (String, String) {
     let ana = Fs::open(world.home("team")).unwrap();
     let ben = Fs::builder().join(&ana.ticket(vec![])).open().unwrap();
     let exchange = |from: &Fs, to: &Fs| {
@@ -90,13 +90,13 @@ fn looking_is_the_same_both_ways() {
     assert!(said(&["revoke", "team", "ben"]).contains("--yes"));
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").args(["-a"]).args([from, to]).status().expect("cp runs");
     assert!(copied.success());
 }
 
 /// Without what differs from one run to the next: ids, and times of the clock.
-fn masked(text: &str) -> String {
+pub(super) fn masked(text: &str) -> String {
     let is_id = |word: &&str| word.len() >= 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let mut masked = text.to_owned();
     for word in text.split(|c: char| !c.is_alphanumeric()).filter(is_id) {

@@ -23,7 +23,8 @@ fn a_node_runs_a_command_for_what_changes_and_goes_on_after_a_restart() {
     let node = world.start("team", &["--handler", &command]);
     world.put("/jobs/first", "1");
     logged("created /jobs/first");
-    // What was handled is written down within a second.
+    // That it was handled is known when the command has ended, and written down within a second.
+    std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(node.stop("-TERM"), Some(0));
     world.put("/jobs/second", "2");
     let _node = world.start("team", &["--handler", &command]);

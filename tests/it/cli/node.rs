@@ -149,10 +149,10 @@ fn a_node_that_speaks_otherwise_is_found_out() {
 #[test]
 fn the_numbers_of_a_node_can_be_followed_until_it_ends() {
     let world = World::with_team();
-    let alone = world.fails(&["resources", "team", "--every", "1"], 5);
+    let alone = world.fails(&["status", "team", "--every", "1"], 5);
     assert!(alone.contains("basefs run team"), "{alone}");
     let node = world.start("team", &[]);
-    let mut command = world.command(&["resources", "team", "--every", "1", "--json"]);
+    let mut command = world.command(&["status", "team", "--every", "1", "--json"]);
     let mut following =
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
@@ -165,6 +165,41 @@ fn the_numbers_of_a_node_can_be_followed_until_it_ends() {
     while entries() != 2 {}
     assert_eq!(node.stop("-TERM"), Some(0));
     assert_eq!(following.wait_with_output().unwrap().status.code(), Some(5));
+}
+
+/// A script waits for the others instead of asking again and again.
+#[test]
+fn a_script_can_wait_for_the_others() {
+    let world = World::with_team();
+    let alone = world.fails(&["sync", "team"], 5);
+    assert!(alone.contains("basefs run team"), "{alone}");
+    let first = world.start("team", &[]);
+    let late = world.fails(&["sync", "team", "--timeout", "1"], 5);
+    assert!(late.contains("not connected") || late.contains("too long"), "{late}");
+    let late = world.fails(&["sync", "team", "--replicated", "1", "--timeout", "1"], 5);
+    assert!(late.contains("only 0 of the peers"), "{late}");
+    world.put("/motd", "hello");
+    world.ok(&["join", "other", &first.ticket]);
+    let second = world.start("other", &[]);
+    assert_eq!(world.ok(&["sync", "other"]), "here is what the others have: 2 entries\n");
+    assert_eq!(world.ok(&["cat", "other", "/motd"]), "hello");
+    world.put("/motd", "good morning");
+    let said = world.ok(&["sync", "team", "--replicated", "1"]);
+    assert!(said.starts_with("1 other node holds 3 entries\n  "), "{said}");
+    assert_eq!(world.ok(&["cat", "other", "/motd"]), "good morning");
+    let said = world.ok(&["sync", "team", "--replicated", "1", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["holders"].as_array().unwrap().len(), 1);
+    // Who waits does not keep the node from ending.
+    second.stop("-KILL");
+    let mut command = world.command(&["sync", "team", "--replicated", "9"]);
+    let waiting = command.stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let began = Instant::now();
+    assert_eq!(first.stop("-TERM"), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    let said = waiting.wait_with_output().unwrap();
+    assert_eq!(said.status.code(), Some(5), "{said:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The real binary, with hierarchies in a directory of its own.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -91,13 +91,19 @@ impl World {
     pub(super) fn start(&self, name: &str, more: &[&str]) -> Node {
         let mut args = vec!["run", name, "--listen", "127.0.0.1:0", "--json"];
         args.extend(more);
-        let mut child = self.command(&args).stdout(Stdio::piped()).spawn().expect("it starts");
+        let node = self.launch(name, self.command(&args));
+        assert!(node.said.contains("127.0.0.1:"), "{}", node.said);
+        node
+    }
+
+    /// Starts the node of a hierarchy with a command, and waits until it answers.
+    pub(super) fn launch(&self, name: &str, mut command: Command) -> Node {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut line = String::new();
-        out.read_line(&mut line).expect("it says that it runs");
-        assert!(line.contains("127.0.0.1:"), "{line}");
+        let mut said = String::new();
+        out.read_line(&mut said).expect("it says that it runs");
         let ticket = self.ok(&["ticket", name]).trim().to_owned();
-        Node { child, _out: out, ticket, socket: self.home(name).join("node.sock") }
+        Node { child, _out: out, said, ticket, socket: self.home(name).join("node.sock") }
     }
 }
 
@@ -106,6 +112,8 @@ pub(super) struct Node {
     child: Child,
     /// Kept open: nobody writes to a pipe that nobody reads.
     _out: BufReader<ChildStdout>,
+    /// What it said first.
+    pub(super) said: String,
     pub(super) ticket: String,
     socket: PathBuf,
 }
@@ -114,6 +122,22 @@ impl Node {
     /// Where it answers.
     pub(super) fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// The port that it listens on.
+    pub(super) fn port(&self) -> u16 {
+        let said: serde_json::Value = serde_json::from_str(&self.said).expect("JSON");
+        let address = said["addresses"][0].as_str().expect("an address").to_owned();
+        address.rsplit(':').next().expect("a port").parse().expect("a number")
+    }
+
+    /// What it printed on standard error, if that was a pipe, after it ended.
+    pub(super) fn complaints(mut self) -> String {
+        let _ = self.child.kill();
+        let mut text = String::new();
+        let mut err = self.child.stderr.take().expect("a pipe");
+        err.read_to_string(&mut text).expect("UTF-8");
+        text
     }
 
     /// Sends it a signal; its exit code.

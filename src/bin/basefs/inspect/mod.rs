@@ -13,6 +13,7 @@ use tiny_http::{Header, Method, Request as Asked, Response as Sent, Server};
 
 use crate::args::Inspect;
 use crate::failure::Failure;
+use crate::place::Place;
 use crate::request::Request;
 use crate::session::Session;
 use crate::tell;
@@ -28,14 +29,15 @@ const MAX_ADDRESS: usize = 3 * 4_096 + 256;
 
 /// Serves the page until the process is ended.
 pub(crate) fn run(inspect: &Inspect) -> Result<(), Failure> {
-    let session = Session::open(&inspect.name)?;
+    // A replica that cannot be opened is said to be so here, and not in a browser.
+    drop(Session::open(&inspect.name)?);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, inspect.port));
     let failed = |error| {
         Failure::failed(format!("{address} cannot be used: {error}\n  choose another port"))
     };
     let server = Server::http(address).map_err(failed)?;
     let port = server.server_addr().to_ip().map_or(inspect.port, |address| address.port());
-    let site = Site { session, word: word()?, port };
+    let site = Site { place: inspect.name.clone(), word: word()?, port };
     tell::output(format!("http://127.0.0.1:{port}/{}/\n", site.word).as_bytes())?;
     // For people; a script needs the address alone.
     let _ = writeln!(
@@ -64,7 +66,8 @@ fn word() -> Result<String, Failure> {
 type Answer = Sent<std::io::Cursor<Vec<u8>>>;
 
 struct Site {
-    session: Session,
+    /// Opened for each request, so that other verbs need not wait where no node runs.
+    place: Place,
     word: String,
     port: u16,
 }
@@ -120,10 +123,11 @@ impl Site {
 
     fn data(&self, what: &str, query: &str) -> Answer {
         let Some(request) = request(what, query) else { return text(404, "nobody knows that") };
-        let (status, value) = match self.session.ask(request) {
-            Ok(message) => (200, serde_json::to_value(message.head)),
-            Err(failure) => (409, Ok(Value::from(failure.message))),
-        };
+        let (status, value) =
+            match Session::open(&self.place).and_then(|session| session.ask(request)) {
+                Ok(message) => (200, serde_json::to_value(message.head)),
+                Err(failure) => (409, Ok(Value::from(failure.message))),
+            };
         let Ok(value) = value else { return text(500, "the answer has no form") };
         let answer = Sent::from_string(value.to_string()).with_status_code(status);
         guarded(answer.with_header(header("Content-Type", "application/json")))

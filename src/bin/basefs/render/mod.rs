@@ -3,14 +3,19 @@
 mod graph;
 mod table;
 mod text;
+pub(crate) mod width;
 
 use std::io::{IsTerminal, Write};
 
 use crate::args::When;
 use crate::failure::Failure;
-use crate::request::{Message, Response};
+use crate::request::{Message, Response, StatusItem};
 
-pub(crate) use table::Table;
+pub(crate) use table::{Table, cell, painted};
+pub(crate) use text::bytes;
+
+/// Bytes that are encoded at a time; three of them are four characters.
+const BASE64_PIECE: usize = 3 << 14;
 
 /// How a listing is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +33,8 @@ pub(crate) struct Style {
     pub(crate) listing: Listing,
     /// Versions of the hierarchy in full.
     pub(crate) full: bool,
+    /// The columns that lines are broken to fit in, where they have to.
+    pub(crate) columns: Option<usize>,
 }
 
 impl Style {
@@ -42,7 +49,13 @@ impl Style {
             When::Never => false,
             When::Auto => is_wanted(),
         };
-        Self { json, color: color && !json, listing: Listing::Short, full: false }
+        let color = color && !json;
+        Self { json, color, listing: Listing::Short, full: false, columns: None }.measured()
+    }
+
+    /// The same for a terminal as wide as it is by now.
+    pub(crate) fn measured(self) -> Self {
+        Self { columns: width::columns().filter(|_| !self.json), ..self }
     }
 
     /// A text in a colour.
@@ -86,20 +99,39 @@ pub(crate) fn print(
 ) -> Result<(), Failure> {
     let written = match &answer.head {
         Response::Content { version } if style.json => {
-            let content = data_encoding::BASE64.encode(&answer.body);
-            let value = serde_json::json!({
-                "answer": "content", "version": version, "base64": content,
-            });
-            writeln!(to, "{value}")
+            content(to, &answer.body, version.as_deref())
         }
         Response::Content { .. } => to.write_all(&answer.body),
         head if style.json => match serde_json::to_string(head) {
             Ok(line) => writeln!(to, "{line}"),
             Err(error) => Err(error.into()),
         },
-        head => to.write_all(text::text(head, style).as_bytes()),
+        head => {
+            let text = text::text(head, style);
+            // A name is not broken where nothing else is in its line, nor is a drawing.
+            let is_names =
+                matches!(head, Response::Listing { .. }) && style.listing != Listing::Long;
+            let columns = style.columns.filter(|_| !is_names);
+            to.write_all(width::fit(&text, columns).as_bytes())
+        }
     };
     written.and_then(|()| to.flush()).map_err(|error| Failure::output(&error))
+}
+
+/// How a replica and its node are, as `basefs status` prints it.
+pub(crate) fn show_status(status: StatusItem, style: Style) -> Result<String, Failure> {
+    let mut text = Vec::new();
+    print(&mut text, style, &Message::bare(Response::Status(Box::new(status))))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Prints a content as JSON, piece by piece: it may be long.
+fn content(to: &mut impl Write, bytes: &[u8], version: Option<&str>) -> std::io::Result<()> {
+    write!(to, "{{\"answer\":\"content\",\"base64\":\"")?;
+    for piece in bytes.chunks(BASE64_PIECE) {
+        to.write_all(data_encoding::BASE64.encode(piece).as_bytes())?;
+    }
+    writeln!(to, "\",\"version\":{}}}", serde_json::to_string(&version)?)
 }
 
 /// A number of things, in the singular if it is one.
@@ -113,8 +145,9 @@ pub(crate) fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         // Marks that turn the direction of writing can make one name look like another.
-        let is_mark = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || is_mark {
+        let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let breaks = matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
+        if c.is_control() || turns || breaks {
             shown.extend(c.escape_unicode());
         } else {
             shown.push(c);
@@ -131,6 +164,7 @@ mod tests {
     fn names_do_not_steer_the_terminal() {
         assert_eq!(plain("a\x1b[31mb\n"), "a\\u{1b}[31mb\\u{a}");
         assert_eq!(plain("txt\u{202e}exe"), "txt\\u{202e}exe");
+        assert_eq!(plain("a\u{2028}b\u{61c}\u{feff}"), "a\\u{2028}b\\u{61c}\\u{feff}");
         assert_eq!(plain("Düsseldorf 東京"), "Düsseldorf 東京");
     }
 }

@@ -1,9 +1,10 @@
 //! Columns that are aligned.
 
+use super::width::width;
 use super::{Paint, Style, plain};
 
 /// A cell: what it says and in which colour.
-pub(super) type Cell = (String, Option<Paint>);
+pub(crate) type Cell = (String, Option<Paint>);
 
 /// Rows of cells; the last column is not filled up.
 #[derive(Debug)]
@@ -26,16 +27,16 @@ impl Table {
     /// The lines.
     pub(crate) fn text(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
-        let width = |column: usize| {
+        let widest = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|(text, _)| text.chars().count()).max().unwrap_or_default()
+            cells.map(|(text, _)| width(text)).max().unwrap_or_default()
         };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let widths: Vec<usize> = (0..columns).map(widest).collect();
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
             for (column, (cell, paint)) in row.iter().enumerate() {
-                let missing = widths[column] - cell.chars().count();
+                let missing = widths[column] - width(cell);
                 let painted =
                     paint.map_or_else(|| cell.clone(), |paint| self.style.paint(cell, paint));
                 if self.right.contains(&column) {
@@ -55,11 +56,11 @@ impl Table {
 }
 
 /// A cell without colour.
-pub(super) fn cell(text: impl Into<String>) -> Cell {
+pub(crate) fn cell(text: impl Into<String>) -> Cell {
     (text.into(), None)
 }
 
 /// A cell in a colour.
-pub(super) fn painted(text: impl Into<String>, paint: Paint) -> Cell {
+pub(crate) fn painted(text: impl Into<String>, paint: Paint) -> Cell {
     (text.into(), Some(paint))
 }

@@ -35,13 +35,37 @@ pub(super) fn text(answer: &Response, style: Style) -> String {
             lines.iter().map(|line| plain(line) + "\n").collect()
         }
         Response::Conflicts { conflicts } => conflict_list(conflicts, style),
+        Response::Hidden { incomplete, cut, lost } => hidden(incomplete, cut, lost, style),
         Response::Keys { keys } => key_table(keys, style),
         Response::Revoke(revoke) => revoke_text(revoke, style),
         Response::Audit(audit) => audit_text(audit, style),
+        Response::Amended { path, key, versions, .. } => {
+            let versions: Vec<String> = versions.iter().map(|text| id(text, style)).collect();
+            let (key, versions) = (id(key, style), versions.join(", "));
+            format!("what {key} wrote up to {versions} counts again at {} and below\n", plain(path))
+        }
+        Response::Adopted { key, paths } => adopted(key, paths, style),
+        Response::Secrets { old, dropped } => secrets(*old, *dropped),
+        Response::Expulsion { node, expelled, before } => {
+            let again = if expelled == before { "already" } else { "from now on" };
+            let what = if *expelled { "neither accepts nor dials" } else { "talks to" };
+            format!("this replica {what} {} {again}\n", id(node, style))
+        }
+        Response::Expelled { nodes } if nodes.is_empty() => "nobody is expelled\n".into(),
+        Response::Expelled { nodes } => nodes.iter().map(|node| format!("{node}\n")).collect(),
         Response::Ticket { ticket, .. } => format!("{ticket}\n"),
         Response::Status(status) => status_text(status, style),
         Response::Members { members } => member_table(members, style),
         Response::Check(check) => check_text(check, style),
+        Response::Synced { entries, holders: None } => {
+            format!("here is what the others have: {}\n", count(*entries, "entry", "entries"))
+        }
+        Response::Synced { entries, holders: Some(holders) } => {
+            let nodes = count(holders.len(), "other node holds", "other nodes hold");
+            let mut text = format!("{nodes} {}\n", count(*entries, "entry", "entries"));
+            text.extend(holders.iter().map(|node| format!("  {}\n", id(node, style))));
+            text
+        }
         Response::Event(event) => event_text(event, style),
     }
 }
@@ -154,7 +178,7 @@ fn tree(top: &str, items: &[Item], style: Style) -> String {
 }
 
 /// A length for people.
-fn bytes(length: u64) -> String {
+pub(crate) fn bytes(length: u64) -> String {
     let mut unit = 1;
     for name in ["B", "KiB", "MiB", "GiB"] {
         if length < unit * 1_024 {
@@ -252,6 +276,28 @@ fn conflict_list(conflicts: &[ConflictItem], style: Style) -> String {
     text
 }
 
+/// What is shown nowhere, and why.
+fn hidden(
+    incomplete: &[VersionItem],
+    cut: &[VersionItem],
+    lost: &[VersionItem],
+    style: Style,
+) -> String {
+    let mut text = String::new();
+    for (versions, why) in [
+        (incomplete, "wait for content that no peer has sent yet"),
+        (cut, "do not count because of a revoke: basefs explain, amend, adopt"),
+        (lost, "are in directories that have no place: basefs explain, revive"),
+    ] {
+        if !versions.is_empty() {
+            let title = format!("{} {why}", count(versions.len(), "version", "versions"));
+            let _ = writeln!(text, "{}", style.paint(&title, Paint::Strong));
+            text.push_str(&version_table(versions, style));
+        }
+    }
+    if text.is_empty() { "nothing is hidden\n".into() } else { text }
+}
+
 fn key_table(keys: &[KeyItem], style: Style) -> String {
     let mut table = Table::new(style, &[]);
     for key in keys {
@@ -276,8 +322,43 @@ fn key_table(keys: &[KeyItem], style: Style) -> String {
 fn revoke_text(revoke: &RevokeItem, style: Style) -> String {
     let plan: String = revoke.text.lines().map(|line| plain(line) + "\n").collect();
     match &revoke.revoke {
-        Some(done) => format!("{plan}revoked ({})\n", id(done, style)),
+        Some(done) => {
+            let mut text = format!("{plan}revoked ({})\n", id(done, style));
+            if !revoke.adopted.is_empty() {
+                text.push_str(&adopted(&revoke.key, &revoke.adopted, style));
+            }
+            if !revoke.regranted.is_empty() {
+                let grants = count(revoke.regranted.len(), "grant", "grants");
+                let _ = writeln!(text, "{grants} made again");
+            }
+            text
+        }
         None => format!("{plan}Nothing was done yet: add --yes to do it.\n"),
+    }
+}
+
+/// Paths that were taken over.
+fn adopted(key: &str, paths: &[String], style: Style) -> String {
+    let mut text: String = paths.iter().map(|path| plain(path) + "\n").collect();
+    let (count, key) = (count(paths.len(), "path", "paths"), id(key, style));
+    let _ = writeln!(text, "{count} taken over from {key}");
+    text
+}
+
+fn secrets(old: usize, dropped: usize) -> String {
+    match (old, dropped) {
+        (0, 0) => "no old secret is accepted\n".into(),
+        (0, dropped) => {
+            let dropped = count(dropped, "old secret is", "old secrets are");
+            format!("{dropped} accepted no more\n")
+        }
+        (old, _) => {
+            let old = count(old, "old one", "old ones");
+            format!(
+                "a new secret lets readers in, and {old} until dropped\n  hand on the new ticket: \
+                 basefs ticket; then, on every replica: basefs rotate --drop-old\n"
+            )
+        }
     }
 }
 
@@ -312,6 +393,12 @@ fn status_text(status: &StatusItem, style: Style) -> String {
     table.row([cell("entries"), cell(status.entries.to_string())]);
     table.row([cell("conflicts"), alarm(status.conflicts)]);
     table.row([cell("waiting for content"), alarm(status.pending)]);
+    for (what, number) in [("old secrets", status.old_secrets), ("expelled nodes", status.expelled)]
+    {
+        if number > 0 {
+            table.row([cell(what), alarm(number)]);
+        }
+    }
     let Some(running) = &status.running else {
         table.row([cell("running"), cell("no")]);
         return table.text();
@@ -359,6 +446,9 @@ fn peer_table(peers: &[PeerItem], style: Style) -> String {
 }
 
 fn member_table(members: &[MemberItem], style: Style) -> String {
+    if members.is_empty() {
+        return "nobody else is in the group yet\n".into();
+    }
     let mut table = Table::new(style, &[]);
     for member in members {
         let paint = if member.state == "alive" { Paint::Good } else { Paint::Bad };

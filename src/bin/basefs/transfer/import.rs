@@ -68,8 +68,11 @@ pub(crate) fn import(import: &Import, style: Style) -> Result<(), Failure> {
                     send(&session, &mut load, import)?;
                 }
                 load.changes.push(change);
-                if !import.dry_run {
-                    load.body.extend(content);
+                match load.body.is_empty() {
+                    _ if import.dry_run => {}
+                    // A long file is not copied: it has a load to itself.
+                    true => load.body = content,
+                    false => load.body.extend(content),
                 }
             }
             Err(Problem::Here(error)) => {
@@ -206,7 +209,7 @@ fn send(session: &Session, load: &mut Load, import: &Import) -> Result<(), Failu
     if import.dry_run || changes.is_empty() {
         return Ok(());
     }
-    let sent = session.call(Message { head: Request::Batch { changes }, body });
+    let sent = session.call(Message { head: Request::Batch { changes }, body: body.into() });
     sent.map(drop).map_err(|mut failure| {
         failure.message.push_str(
             "\n  what came before stays; put that right and import again, what is there is skipped",

@@ -5,9 +5,11 @@ mod import;
 
 use std::io::{IsTerminal, Write};
 
+use bytes::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::{Cause, Failure};
+use crate::render::width::fit;
 use crate::render::{Style, count, plain};
 use crate::request::{Item, Kind, Request, Response};
 use crate::session::Session;
@@ -91,7 +93,10 @@ impl Progress {
             let verb = if dry_run { format!("would have {verb}") } else { verb.to_owned() };
             let (files, links) = (count(files, "file", "files"), count(links, "link", "links"));
             let dirs = count(dirs, "directory", "directories");
-            format!("{verb} {files} ({bytes} bytes), {links} and {dirs}; {unchanged} unchanged")
+            let text = format!(
+                "{verb} {files} ({bytes} bytes), {links} and {dirs}; {unchanged} unchanged\n"
+            );
+            fit(&text, self.style.columns).trim_end().to_owned()
         };
         output(format!("{text}\n").as_bytes())?;
         match problems {
@@ -114,7 +119,7 @@ fn list(session: &Session, path: &str, at: Option<&str>) -> Result<(String, Vec<
 }
 
 /// The content of a file of the hierarchy.
-fn read(session: &Session, path: &str, at: Option<&str>) -> Result<Vec<u8>, Failure> {
+fn read(session: &Session, path: &str, at: Option<&str>) -> Result<Bytes, Failure> {
     let at = at.map(ToOwned::to_owned);
     Ok(session.ask(Request::Read { path: path.to_owned(), at })?.body)
 }

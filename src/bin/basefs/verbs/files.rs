@@ -2,6 +2,7 @@
 
 use basefs::Fs;
 use basefs::fs::{Expected as Wanted, Metadata};
+use bytes::Bytes;
 
 use super::{Answered, done, ids, items};
 use crate::failure::Failure;
@@ -26,7 +27,7 @@ pub(super) fn read(fs: &Fs, path: &str, at: Option<&str>) -> Answered {
         },
     };
     let head = Response::Content { version: version.map(|version| version.to_string()) };
-    Ok(Message { head, body: content.to_vec() })
+    Ok(Message { head, body: content })
 }
 
 pub(super) fn list(
@@ -64,14 +65,14 @@ fn is_root(path: &str) -> bool {
 pub(super) fn write(
     fs: &Fs,
     path: &str,
-    content: &[u8],
+    content: Bytes,
     executable: Option<bool>,
     expected: Option<Expected>,
 ) -> Result<Response, Failure> {
     let version = match expected {
         None if executable == Some(true) => {
             let mut batch = fs.batch();
-            batch.write_executable(path, content.to_vec(), true)?;
+            batch.write_executable(path, content, true)?;
             batch.commit()?;
             return Ok(Response::Done { version: version_now(fs.metadata(path).ok()) });
         }
@@ -92,16 +93,15 @@ fn version_now(metadata: Option<Metadata>) -> Option<String> {
 }
 
 /// Makes many changes together, or none.
-pub(super) fn batch(fs: &Fs, changes: &[Change], mut body: &[u8]) -> Result<Response, Failure> {
+pub(super) fn batch(fs: &Fs, changes: &[Change], mut body: Bytes) -> Result<Response, Failure> {
     let mut batch = fs.batch();
     for change in changes {
         match change {
             Change::File { path, length, executable } => {
-                let (content, rest) = body
-                    .split_at_checked(*length)
-                    .ok_or_else(|| Failure::usage("the request lacks content"))?;
-                body = rest;
-                batch.write_executable(path, content.to_vec(), *executable)?;
+                if *length > body.len() {
+                    return Err(Failure::usage("the request lacks content"));
+                }
+                batch.write_executable(path, body.split_to(*length), *executable)?;
             }
             Change::Symlink { path, target } => batch.symlink(target, path),
             Change::Dir { path } => batch.create_dir_all(path),

@@ -32,6 +32,8 @@ pub(super) fn status(fs: &Fs, node: Option<&Serving>) -> Result<Response, Failur
         entries: fs.entries(),
         conflicts: fs.conflicts("/")?.len(),
         pending: fs.pending("/")?.len(),
+        old_secrets: fs.old_secrets(),
+        expelled: fs.expelled().len(),
         running: node.map(|node| running(fs, node)),
     })))
 }
@@ -86,6 +88,7 @@ fn peer(report: &PeerReport) -> PeerItem {
         rtt_micros: stats.map(|stats| stats.rtt_micros),
         sent: stats.map(|stats| stats.sent),
         received: stats.map(|stats| stats.received),
+        unsent: report.unsent.bytes as u64,
         error: peer.error.as_ref().map(ToString::to_string),
     }
 }

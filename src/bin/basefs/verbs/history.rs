@@ -28,21 +28,21 @@ pub(super) fn log(fs: &Fs, path: &str, limit: usize) -> Result<Response, Failure
 /// All that was written in a subtree, the latest first by the clocks of the authors.
 fn written_below(fs: &Fs, path: &str) -> Result<Vec<Version>, Failure> {
     let keys: BTreeSet<PublicKey> = fs.keys()?.iter().map(|info| info.key).collect();
-    let top: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
-    let is_below = |version: &Version| {
-        version
-            .path
-            .split('/')
-            .filter(|name| !name.is_empty())
-            .take(top.len())
-            .eq(top.iter().copied())
-    };
     let mut versions = Vec::new();
     for key in keys {
-        versions.extend(fs.audit(&key)?.wrote.into_iter().filter(is_below));
+        let wrote = fs.audit(&key)?.wrote;
+        versions.extend(wrote.into_iter().filter(|version| is_below(path, &version.path)));
     }
     versions.sort_by_key(|version| Reverse((version.time, version.id)));
     Ok(versions)
+}
+
+/// Whether a path is another or below it.
+fn is_below(top: &str, path: &str) -> bool {
+    let names = |path: &'_ str| -> Vec<String> {
+        path.split('/').filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect()
+    };
+    names(path).starts_with(&names(top))
 }
 
 pub(super) fn versions(fs: &Fs, path: &str) -> Result<Response, Failure> {
@@ -117,4 +117,24 @@ pub(super) fn resolve(fs: &Fs, path: String, version: &str) -> Result<Response, 
     let version = ids::version_of(fs, &path, version)?;
     let version = fs.resolve(&path, version)?.to_string();
     Ok(Response::Shows { path, version })
+}
+
+/// Settles a conflict with new content.
+pub(super) fn resolve_with(fs: &Fs, path: String, content: &[u8]) -> Result<Response, Failure> {
+    let version = fs.resolve_with(&path, content)?.to_string();
+    Ok(Response::Shows { path, version })
+}
+
+/// What was written at a path and below and is shown nowhere, and does not lose a conflict.
+pub(super) fn hidden(fs: &Fs, path: &str) -> Result<Response, Failure> {
+    let labels = items::Labels::of(fs)?;
+    let pending = fs.pending(path)?;
+    let cut = fs.cut(path)?;
+    let orphans = fs.orphans()?;
+    let lost = orphans.iter().filter(|orphan| is_below(path, &orphan.version.path));
+    Ok(Response::Hidden {
+        incomplete: pending.iter().map(|one| labels.version(&one.version)).collect(),
+        cut: cut.iter().map(|one| labels.version(&one.version)).collect(),
+        lost: lost.map(|one| labels.version(&one.version)).collect(),
+    })
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use basefs::Fs;
-use basefs::fs::Snapshot;
-use basefs::id::{EntryId, PublicKey, VersionId};
+use basefs::fs::{Serving, Snapshot};
+use basefs::id::{EntryId, NodeId, PublicKey, VersionId};
 use basefs::log::Frontier;
 
 use crate::failure::Failure;
+use crate::render::plain;
 
 /// Fewest digits that are taken for an id: with fewer it would be a guess.
 const MIN_DIGITS: usize = 4;
@@ -17,6 +18,7 @@ pub(super) fn version_of(fs: &Fs, path: &str, text: &str) -> Result<EntryId, Fai
     let before = fs.history(path).unwrap_or_default();
     let versions = fs.versions(path)?;
     let ids: BTreeSet<EntryId> = versions.iter().chain(&before).map(|version| version.id).collect();
+    let path = plain(path);
     let advice = format!("see which there are with `basefs versions NAME {path}`");
     one_of(&ids, text, &format!("version of {path}"), &advice)
 }
@@ -35,6 +37,33 @@ pub(super) fn key(fs: &Fs, text: &str) -> Result<PublicKey, Failure> {
         1 => named.first().copied().ok_or_else(|| Failure::failed(advice)),
         many => Err(Failure::failed(format!("{many} keys are called {text}\n  {advice}"))),
     }
+}
+
+/// The entry of a key, or of somebody it let in, with these first digits.
+pub(super) fn entry_of(fs: &Fs, key: &PublicKey, text: &str) -> Result<EntryId, Failure> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let audit = fs.audit(key)?;
+    let cut = audit.cut.iter().map(|cut| cut.version.id);
+    let ids = audit.wrote.iter().map(|version| version.id).chain(cut).collect();
+    let advice = format!("see which there are with `basefs audit NAME {key:.8}`");
+    one_of(&ids, text, &format!("version by {key:.8}"), &advice)
+}
+
+/// The node with these first digits, of those known here.
+pub(super) fn node(fs: &Fs, node: Option<&Serving>, text: &str) -> Result<NodeId, Failure> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let mut known: BTreeSet<NodeId> = fs.expelled().into_iter().collect();
+    if let Some(node) = node {
+        known.extend(node.members().iter().map(|member| member.node));
+        known.extend(node.peers().iter().map(|peer| peer.node));
+    }
+    let advice = "see which there are with `basefs members NAME` and `basefs expelled NAME`, or \
+                  give all 64 digits";
+    one_of(&known, text, "node", advice)
 }
 
 /// The only one whose text begins so.

@@ -1,13 +1,17 @@
 //! The command line.
 
+mod node;
+mod people;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::handlers::Wanted;
 use crate::place::Place;
 use crate::request::From;
-use crate::request::Rights;
+
+pub(crate) use node::{Join, Mount, Mounted, New, Profile, Resources, Run, Status, Sync};
+pub(crate) use people::{Adopt, Amend, Audit, Grant, Other, Revoke, Rotate, Settle};
 
 /// What `basefs --help` prints: the verbs by theme, for a list of forty in one piece is not read.
 const OVERVIEW: &str = "\
@@ -15,12 +19,13 @@ A shared, signed, versioned hierarchy of files, replicated peer to peer
 
 Usage: basefs VERB NAME …
 
-Hierarchies    new, join, ticket, run, mount, status, members, inspect, doctor, genkey,
-               systemd
+Hierarchies    new, join, ticket, genkey, doctor
+Nodes          run, mount, status, resources, members, sync, inspect, systemd
 Files          ls, tree, cat, put, rm, mv, ln, mkdir, import, export, watch
-History        log, show, versions, diff, at, revert
-Conflicts      conflicts, explain, resolve
-People         keys, grant, revoke, audit
+History        log, show, versions, diff, at, revert, revive
+Conflicts      conflicts, explain, hidden, resolve, dismiss, ack
+People         keys, grant, revoke, audit, amend, adopt
+Readers        rotate, expel, readmit, expelled
 This command   completions, man, help
 
 NAME is a hierarchy in ~/.local/share/basefs, or the path of a directory. A verb talks to the
@@ -31,6 +36,9 @@ Options, with any verb:
       --color <WHEN>   Use colours: auto, always or never
   -h, --help           Print help, with an example: basefs VERB --help
   -V, --version        Print the version
+
+Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 3 not allowed, 4 somebody was
+faster, 5 no node runs or the store is in use, 6 the disk is full
 
 Begin with: basefs new NAME
 ";
@@ -125,14 +133,23 @@ pub(crate) enum Verb {
     Mount(Mount),
     /// Say how the replica is, and its node if that runs
     #[command(
-        visible_alias = "resources",
         alias = "blocks",
         after_help = "Examples:\n  basefs status team\n  basefs status team --every 2"
     )]
     Status(Status),
+    /// Show what the running node takes and how far it is, as it goes
+    #[command(
+        after_help = "Examples:\n  basefs resources team\n  basefs resources team --once\n  basefs resources team --every 10 --json >> team.log\n\nlag: for how long a peer has had what this node lacks; behind: peers that lack what it has"
+    )]
+    Resources(Resources),
     /// List the nodes of the group, as the running node knows them
     #[command(after_help = "Example:\n  basefs members team")]
     Members(Name),
+    /// Wait until the node has what its peers have, or enough of them have what it has
+    #[command(
+        after_help = "Examples:\n  basefs sync team\n  basefs put team /motd motd && basefs sync team --replicated 2"
+    )]
+    Sync(Sync),
     /// Check everything, and say what is wrong and what to do
     #[command(after_help = "Example:\n  basefs doctor team")]
     Doctor(Name),
@@ -209,6 +226,9 @@ pub(crate) enum Verb {
         after_help = "Example:\n  basefs versions team /etc/motd\n  basefs revert team /etc/motd 3f9a2c41"
     )]
     Revert(Chosen),
+    /// Bring back what was removed, a directory with all that was in it
+    #[command(after_help = "Example:\n  basefs rm -r team /drafts\n  basefs revive team /drafts")]
+    Revive(Path),
 
     /// List the paths at which authors disagree
     #[command(after_help = "Example:\n  basefs conflicts team")]
@@ -216,11 +236,20 @@ pub(crate) enum Verb {
     /// Say why a path shows what it shows
     #[command(after_help = "Example:\n  basefs explain team /etc/motd")]
     Explain(Explain),
-    /// Settle a conflict in favour of a version
+    /// List what was written and is shown nowhere: cut by a revoke, without content or a place
+    #[command(after_help = "Example:\n  basefs hidden team /etc")]
+    Hidden(At),
+    /// Settle a conflict in favour of a version, or with new content
     #[command(
-        after_help = "Example:\n  basefs conflicts team\n  basefs resolve team /etc/motd 3f9a2c41"
+        after_help = "Examples:\n  basefs conflicts team\n  basefs resolve team /etc/motd 3f9a2c41\n  basefs resolve team /etc/motd --with merged"
     )]
-    Resolve(Chosen),
+    Resolve(Settle),
+    /// Settle a conflict in favour of what shows
+    #[command(after_help = "Example:\n  basefs dismiss team /etc/motd")]
+    Dismiss(Path),
+    /// Confirm what a path shows: nobody of lower rank displaces it from an older version
+    #[command(after_help = "Example:\n  basefs ack team /etc/motd")]
+    Ack(Path),
 
     /// List who may write where
     #[command(after_help = "Example:\n  basefs keys team")]
@@ -236,6 +265,29 @@ pub(crate) enum Verb {
     /// Tell all that a key holds and did
     #[command(after_help = "Example:\n  basefs audit team ana")]
     Audit(Audit),
+    /// Let versions count again that a revoke cut
+    #[command(after_help = "Example:\n  basefs audit team ana\n  basefs amend team ana 3f9a2c41")]
+    Amend(Amend),
+    /// Take over what a revoked key wrote and does not count any more
+    #[command(
+        after_help = "Example:\n  basefs revoke team ana --discard --yes\n  basefs adopt team ana --path /notes"
+    )]
+    Adopt(Adopt),
+
+    /// Make a new secret for readers; who has an old ticket is let in until the old is dropped
+    #[command(
+        after_help = "Example, to keep somebody from reading on:\n  basefs rotate team                        # on one replica\n  basefs ticket team                        # hand it to the others, but one\n  basefs rotate team --ticket basefs1…      # on each of the others\n  basefs rotate team --drop-old             # on every replica"
+    )]
+    Rotate(Rotate),
+    /// Neither accept nor dial a node any more, on this replica
+    #[command(after_help = "Example:\n  basefs members team\n  basefs expel team 8c1f03ab")]
+    Expel(Other),
+    /// Let a node in again that was expelled
+    #[command(after_help = "Example:\n  basefs expelled team\n  basefs readmit team 8c1f03ab")]
+    Readmit(Other),
+    /// List the nodes that are expelled
+    #[command(after_help = "Example:\n  basefs expelled team")]
+    Expelled(Name),
 
     /// Print completions for a shell
     #[command(
@@ -245,105 +297,6 @@ pub(crate) enum Verb {
     /// Print the manual page, or write one for each verb
     #[command(after_help = "Example:\n  basefs man | man -l -")]
     Man(Man),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct New {
-    /// What to call it
-    pub(crate) name: Place,
-    /// Take the root key from this file, as `basefs genkey` makes it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Join {
-    /// What to call it here
-    pub(crate) name: Place,
-    /// The ticket, or `-` to read it from standard input
-    pub(crate) ticket: String,
-    /// Write with the key in this file, as `basefs genkey` makes it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Run {
-    /// The hierarchy
-    pub(crate) name: Place,
-    /// Where to listen; port 0 picks a free one
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:0")]
-    pub(crate) listen: std::net::SocketAddr,
-    /// What to tell others instead of the addresses found; may be given more than once
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) advertise: Vec<std::net::SocketAddr>,
-    /// What kind of network this is
-    #[arg(long, default_value = "lan")]
-    pub(crate) profile: Profile,
-    /// Connect to the peers of this ticket too; may be given more than once
-    #[arg(long, value_name = "TICKET")]
-    pub(crate) join: Vec<String>,
-    /// Run a line of shell for each path at or below PATH that changes, with BASEFS_EVENT_TYPE,
-    /// BASEFS_EVENT_PATH, BASEFS_EVENT_VERSION and BASEFS_EVENT_AUTHOR in its environment; may be
-    /// given more than once
-    #[arg(long, value_name = "PATH=COMMAND")]
-    pub(crate) handler: Vec<Wanted>,
-}
-
-/// What is mounted, by which node.
-#[derive(Debug, Args)]
-pub(crate) struct Mount {
-    #[command(flatten)]
-    pub(crate) run: Run,
-    #[command(flatten)]
-    pub(crate) mounted: Mounted,
-}
-
-/// What is mounted, and how.
-#[derive(Debug, Args)]
-pub(crate) struct Mounted {
-    /// The directory to mount at, which must be empty
-    pub(crate) dir: PathBuf,
-    /// Show this version of the hierarchy, read-only
-    #[arg(long, value_name = "VERSION")]
-    pub(crate) at: Option<String>,
-    /// Refuse all changes
-    #[arg(long)]
-    pub(crate) read_only: bool,
-    /// Refuse symbolic links that lead out of the mount
-    #[arg(long)]
-    pub(crate) confine_symlinks: bool,
-    /// Let other users in
-    #[arg(long)]
-    pub(crate) allow_other: bool,
-}
-
-/// What kind of network a node is on.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Profile {
-    /// One site: little delay and loss
-    Lan,
-    /// Radio links and the open internet
-    Mesh,
-}
-
-impl Profile {
-    /// As the command line has it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Profile::Lan => "lan",
-            Profile::Mesh => "mesh",
-        }
-    }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Status {
-    /// The hierarchy
-    pub(crate) name: Place,
-    /// Say it again every so many seconds, as long as the node runs
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) every: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -534,45 +487,6 @@ pub(crate) struct Explain {
     /// As of this version of the hierarchy
     #[arg(long = "at", value_name = "VERSION")]
     pub(crate) version: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Grant {
-    #[command(flatten)]
-    pub(crate) at: Path,
-    /// The public key, 64 digits as `basefs status` and `basefs genkey` print it
-    pub(crate) key: String,
-    /// What to let it do
-    #[arg(long, default_value = "write")]
-    pub(crate) rights: Rights,
-    /// Who that is, at most 64 bytes
-    #[arg(long, default_value = "")]
-    pub(crate) label: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Revoke {
-    /// The hierarchy
-    pub(crate) name: Place,
-    /// The public key, its first digits, or its label
-    pub(crate) key: String,
-    /// The directory
-    #[arg(long, default_value = "/")]
-    pub(crate) path: String,
-    /// Nothing that it wrote counts any more
-    #[arg(long)]
-    pub(crate) discard: bool,
-    /// Do it, instead of saying what it would do
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Audit {
-    /// The hierarchy
-    pub(crate) name: Place,
-    /// The public key, its first digits, or its label
-    pub(crate) key: String,
 }
 
 #[derive(Debug, Args)]
