@@ -287,11 +287,8 @@ impl Volume {
     ) -> FileAttr {
         let modified = touched.map_or(about.modified, |touched| touched.max(about.modified));
         let (uid, gid) = self.owner;
-        let nlink = match about.kind {
-            _ if !is_linked => 0,
-            FileType::Directory => 2,
-            _ => 1,
-        };
+        // Of a directory too: two would say that there is no directory in it.
+        let nlink = u32::from(is_linked);
         FileAttr {
             ino,
             size: about.len,

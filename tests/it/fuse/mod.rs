@@ -1,6 +1,7 @@
 //! Hierarchies that are really mounted. Where the system has no FUSE the tests say so and pass.
 
 mod peers;
+mod pjdfstest;
 mod process;
 mod random;
 mod reading;

@@ -36,6 +36,8 @@ fn a_mounted_hierarchy_reads_like_a_folder() {
 
     let about = fs::metadata(world.at("/etc/hosts")).unwrap();
     assert_eq!((about.len(), about.mode() & 0o7777, about.nlink()), (9, 0o644, 1));
+    let links = |path: &str| fs::metadata(world.at(path)).unwrap().nlink();
+    assert_eq!(links("/"), 1, "two would say that there is no directory in it");
     assert_eq!(about.ino(), fs::metadata(world.at("/etc/link")).unwrap().ino());
     assert_eq!(fs::metadata(world.at("/bin/run")).unwrap().mode() & 0o7777, 0o755);
     let written = hierarchy.versions("/etc/hosts").unwrap()[0].time.as_millis();
