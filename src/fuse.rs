@@ -9,10 +9,11 @@
 //!   `EFBIG`; above [`MAX_STAGED`] in all, or where the disk of the store is full, `ENOSPC`. A file
 //!   that was created, or cut to nothing, and into which nothing was written becomes an entry when
 //!   the last handle is closed.
-//! - **Reading.** Whoever opens a file for reading reads that version to its end, also when a peer
-//!   changes or removes it meanwhile; who opens it afterwards reads the new one. Whoever has it
-//!   open for writing goes on with the newest version, and what is written becomes a version on
-//!   top of it: nothing is lost, but the last to close is what shows.
+//! - **Reading.** Whoever opens a file goes on with that version to the end, also when a peer changes
+//!   or removes it meanwhile; who opens it afterwards reads the new one. What is written to it
+//!   becomes a version that stands on the one that was opened. So if a peer has written meanwhile
+//!   the two are a conflict: neither is overwritten unseen, it is decided which one shows, and
+//!   `.basefs/conflicts` and the attribute `user.basefs.conflict` tell of the other.
 //! - **Names** that are kept are UTF-8, without control characters, of at most 255 bytes. `rename`
 //!   replaces in one step. `RENAME_EXCHANGE` is refused with `EINVAL`; moving a directory to where
 //!   others may write than before with `EXDEV`, so that `mv` copies it.

@@ -7,6 +7,7 @@ mod random;
 mod reading;
 mod special;
 mod stress;
+mod unseen;
 mod writing;
 
 use std::io::ErrorKind;
