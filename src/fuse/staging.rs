@@ -42,7 +42,15 @@ impl Volume {
 
     pub(super) fn open(&self, ino: INodeNo, flags: OpenFlags) -> Result<(u64, FopenFlags)> {
         let writes = flags.acc_mode() != OpenAccMode::O_RDONLY || has(flags.0, OFlags::TRUNC);
-        let path = self.table.lock().node(ino)?.path.clone();
+        let (path, is_parted) = {
+            let table = self.table.lock();
+            let node = table.node(ino)?;
+            (node.path.clone(), node.is_parted)
+        };
+        if path.is_none() && is_parted {
+            // What is asked for has another number by now; the kernel looks again.
+            return Err(Errno::ESTALE);
+        }
         if let Some(path) = &path {
             if writes {
                 self.check_write(path)?;
@@ -149,7 +157,11 @@ impl Volume {
         offset: u64,
         data: &[u8],
     ) -> Result<()> {
-        let (file, _) = self.file(ino)?;
+        let (file, path) = self.file(ino)?;
+        if let Some(path) = &path {
+            // The key may have been revoked since it was opened.
+            self.check_write(path)?;
+        }
         let mut file = file.lock();
         file.load(&self.source)?;
         let is_appended = !is_from_cache && self.appends(number);
@@ -190,7 +202,10 @@ impl Volume {
 
     /// Sets the length of a file that is open.
     fn resize(&self, ino: INodeNo, size: u64) -> Result<()> {
-        let (file, _) = self.file(ino)?;
+        let (file, path) = self.file(ino)?;
+        if let Some(path) = &path {
+            self.check_write(path)?;
+        }
         let mut file = file.lock();
         // What is cut to nothing need not be read.
         if size > 0 {
@@ -202,9 +217,6 @@ impl Volume {
     /// Sets the length of a file, open or not. Of one that is not it is an entry at once.
     pub(super) fn truncate(&self, ino: INodeNo, size: u64) -> Result<()> {
         let path = self.table.lock().node(ino)?.path.clone();
-        if let Some(path) = &path {
-            self.check_write(path)?;
-        }
         let was_open = self.table.lock().is_open(ino);
         self.hold(ino, path.as_deref(), true)?;
         let done = self.resize(ino, size).and_then(|()| match was_open {

@@ -24,6 +24,9 @@ pub(super) struct Node {
     pub(super) path: Option<String>,
     /// Where what is written to it goes, while a peer's newer version has the path.
     home: Option<String>,
+    /// A peer's newer version, or nothing, has the path. The kernel may look here once more before
+    /// it is told.
+    pub(super) is_parted: bool,
     pub(super) kind: FileType,
     /// How often the kernel was told the number and has not forgotten it.
     lookups: u64,
@@ -60,6 +63,7 @@ impl Node {
         Self {
             path,
             home: None,
+            is_parted: false,
             kind,
             lookups: 0,
             handles: 0,
@@ -185,12 +189,12 @@ impl Table {
     /// the old one open keep it, and what they write to it still becomes a version of the path.
     pub(super) fn part(&mut self, path: &str) {
         let all = self.at_and_below(path).into_iter();
-        let known = all.filter_map(|path| Some((self.ino(&path)?, path)));
-        let is_written = |ino: &INodeNo| self.node(*ino).is_ok_and(|node| node.is_written);
-        let written: Vec<_> = known.filter(|(ino, _)| is_written(ino)).collect();
+        let known: Vec<_> = all.filter_map(|path| Some((self.ino(&path)?, path))).collect();
         self.detach(path);
-        for (ino, path) in written {
-            if let Some(node) = self.nodes.get_mut(&ino.0) {
+        for (ino, path) in known {
+            let Some(node) = self.nodes.get_mut(&ino.0) else { continue };
+            node.is_parted = true;
+            if node.is_written {
                 node.home = Some(path);
                 self.parted.insert(ino.0);
             }

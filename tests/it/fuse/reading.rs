@@ -77,6 +77,16 @@ fn a_mount_point_is_an_empty_directory() {
         panic!("there is no such directory")
     };
     assert_eq!(error.raw_os_error(), Some(2));
+    let again = spawn(world.dir.path()).unwrap_err();
+    assert!(matches!(again, MountError::AlreadyMounted { .. }), "{again}");
+    let place = world.dir.path().display();
+    let words = format!("{place}: something is mounted there; `fusermount3 -u {place}` ends that");
+    assert_eq!(again.to_string(), words);
+    // An empty directory in a mount is one like any other.
+    fs::create_dir(world.at("/inner")).unwrap();
+    let inner = spawn(&world.at("/inner")).unwrap();
+    assert!(world.at("/inner/inner").is_dir());
+    inner.unmount().unwrap();
 }
 
 #[test]

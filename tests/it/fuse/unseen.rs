@@ -3,11 +3,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use basefs::Fs;
 use basefs::fuse::MountOptions;
 
-use super::World;
+use super::{World, errno};
+use crate::fs::network::PATIENCE;
 use crate::fs::team;
 
 /// A member whose hierarchy is mounted, and one of the same rank who writes elsewhere. The file
@@ -134,7 +137,11 @@ fn a_directory_in_place_of_an_open_file_is_told_to_who_writes() {
     batch.write("/team/plan/first", "1").unwrap();
     batch.commit().unwrap();
     team::send(&other, &world.fs);
-    assert!(path.is_dir());
+    let start = Instant::now();
+    while !path.is_dir() {
+        assert!(start.elapsed() < PATIENCE, "the kernel is told");
+        sleep(Duration::from_millis(5));
+    }
     file.write_all(b", mine").unwrap();
-    assert_eq!(super::errno(file.sync_all()), Some(21), "EISDIR: nothing is lost unheard");
+    assert_eq!(errno(file.sync_all()), Some(21), "EISDIR: nothing is lost unheard");
 }
