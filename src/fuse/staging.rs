@@ -132,7 +132,13 @@ impl Volume {
                 return Err(Errno::EEXIST);
             }
             let attributes = self.enter(&path)?;
-            let (handle, kept) = self.open(attributes.ino, OpenFlags(flags))?;
+            let opened = match attributes.kind {
+                FileType::RegularFile => self.open(attributes.ino, OpenFlags(flags)),
+                // Somebody has made something else; the kernel looks again.
+                _ => Err(Errno::ESTALE),
+            };
+            // What was not opened is not told either.
+            let (handle, kept) = opened.inspect_err(|_| self.forget(attributes.ino, 1))?;
             return Ok((attributes, handle, kept));
         }
         {
