@@ -5,14 +5,15 @@
 //!
 //! - **Writing.** What is written to an open file is kept in memory and becomes one entry at
 //!   `close` or `fsync`. What cannot be written is refused before the first byte is taken: where
-//!   the author's key may not write, `open` says `EACCES`; above [`MAX_FILE_SIZE`], `write` says
+//!   the author's key may not write, `open` says `EACCES`, and `write` once it was revoked; above [`MAX_FILE_SIZE`], `write` says
 //!   `EFBIG`; above [`MAX_STAGED`] in all, or where the disk of the store is full, `ENOSPC`. A file
 //!   that was created, or cut to nothing, and into which nothing was written becomes an entry when
 //!   the last handle is closed.
-//! - **Reading.** Whoever opens a file for reading reads that version to its end, also when a peer
-//!   changes or removes it meanwhile; who opens it afterwards reads the new one. Whoever has it
-//!   open for writing goes on with the newest version, and what is written becomes a version on
-//!   top of it: nothing is lost, but the last to close is what shows.
+//! - **Reading.** Whoever opens a file goes on with that version to the end, also when a peer changes
+//!   or removes it meanwhile; who opens it afterwards reads the new one. What is written to it
+//!   becomes a version that stands on the one that was opened. So if a peer has written meanwhile
+//!   the two are a conflict: neither is overwritten unseen, it is decided which one shows, and
+//!   `.basefs/conflicts` and the attribute `user.basefs.conflict` tell of the other.
 //! - **Names** that are kept are UTF-8, without control characters, of at most 255 bytes. `rename`
 //!   replaces in one step. `RENAME_EXCHANGE` is refused with `EINVAL`; moving a directory to where
 //!   others may write than before with `EXDEV`, so that `mv` copies it.
@@ -49,7 +50,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use fuser::{BackgroundSession, Config, MountOption, SessionACL};
@@ -67,6 +70,9 @@ pub use staging::MAX_STAGED;
 
 /// Threads that answer the kernel: one that waits for a disk does not keep the others waiting.
 const THREADS: usize = 4;
+
+/// What `statfs` says of every FUSE file system; a constant of Linux.
+const FUSE_SUPER_MAGIC: rustix::fs::FsWord = 0x6573_5546;
 
 /// How a hierarchy is mounted.
 ///
@@ -120,6 +126,11 @@ pub enum MountError {
         /// The mount point.
         dir: PathBuf,
     },
+    /// The mount point is a FUSE mount already, of this hierarchy or of something else.
+    AlreadyMounted {
+        /// The mount point.
+        dir: PathBuf,
+    },
     /// The mount point is a mount whose program has ended.
     Stale {
         /// The mount point.
@@ -146,6 +157,10 @@ impl fmt::Display for MountError {
             }
             MountError::NotEmpty { dir } => {
                 write!(f, "{}: not empty; mount at an empty directory", dir.display())
+            }
+            MountError::AlreadyMounted { dir } => {
+                let dir = dir.display();
+                write!(f, "{dir}: something is mounted there; `fusermount3 -u {dir}` ends that")
             }
             MountError::Stale { dir } => {
                 let dir = dir.display();
@@ -307,17 +322,25 @@ fn check_dir(dir: &Path) -> Result<PathBuf, MountError> {
         _ => MountError::Io { dir: dir.to_owned(), error },
     };
     let mut entries = std::fs::read_dir(dir).map_err(refused)?;
+    if is_mount(dir).map_err(refused)? {
+        return Err(MountError::AlreadyMounted { dir: dir.to_owned() });
+    }
     match entries.next() {
         Some(_) => Err(MountError::NotEmpty { dir: dir.to_owned() }),
         None => dir.canonicalize().map_err(refused),
     }
 }
 
+/// Whether a directory is where FUSE has mounted something.
+fn is_mount(dir: &Path) -> io::Result<bool> {
+    let is_fuse = rustix::fs::statfs(dir)?.f_type == FUSE_SUPER_MAGIC;
+    Ok(is_fuse && dir.metadata()?.dev() != dir.join("..").metadata()?.dev())
+}
+
 fn refused(dir: &Path, error: io::Error) -> MountError {
-    if Path::new("/dev/fuse").exists() {
-        MountError::Io { dir: dir.to_owned(), error }
-    } else {
-        MountError::NoDevice(error)
+    match File::options().read(true).write(true).open("/dev/fuse") {
+        Ok(_) => MountError::Io { dir: dir.to_owned(), error },
+        Err(error) => MountError::NoDevice(error),
     }
 }
 

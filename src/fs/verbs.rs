@@ -175,6 +175,44 @@ impl Fs {
         self.plan(|plan| plan.write_if(path.as_ref(), expected, content))
     }
 
+    /// Writes a file as an edit of the version that was read, whatever shows by now: for editors,
+    /// and for a mount, where long passes between reading and writing. If somebody has written
+    /// meanwhile, the two versions are a [conflict](Self::conflicts), as if they had been written
+    /// on two replicas: it is decided which one shows, and neither is overwritten unseen. Gives the
+    /// version that was written, which need not be the one that shows.
+    ///
+    /// A base that is not a version of this path counts as [`Expected::Absent`]: nothing of what is
+    /// there now was seen. `executable` says whether the file is a program; none keeps that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write).
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let opened = fs.write("/notes", "one")?;
+    /// fs.write("/notes", "one, two")?;
+    /// fs.write_on("/notes", opened, "one, three", None)?;
+    /// assert_eq!(fs.conflicts("/notes")?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    // rule: CLIENT-2
+    pub fn write_on(
+        &self,
+        path: impl AsRef<str>,
+        base: impl Into<Expected>,
+        content: impl Into<Bytes>,
+        executable: Option<bool>,
+    ) -> Result<EntryId, WriteError> {
+        let (base, content) = (base.into(), prepare(content.into())?);
+        self.plan(|plan| {
+            let names = parse(path.as_ref())?;
+            let at = plan.target(&names, true)?;
+            let prev = plan.seen(&at, base).into_iter().collect();
+            plan.write_at(&at, prev, content, executable)
+        })
+    }
+
     /// Shows an earlier version of a path again, or one that lost a conflict or was cut: a new
     /// version with the same value. What is there now stays in the history, and a conflict stays
     /// open; see [`resolve`](Self::resolve).
@@ -361,6 +399,26 @@ impl Plan<'_> {
             return Err(WriteError::Changed { path: join(&names), version });
         }
         self.write_at(&at, at.slot.winner.into_iter().collect(), content, None)
+    }
+
+    /// What somebody stands on who has seen this much of a slot: the version, or the deletion that
+    /// left nothing there.
+    fn seen(&self, at: &Target<'_>, base: Expected) -> Option<EntryId> {
+        let seen = self.in_slot(at, |replica, slot| {
+            let (log, view) = (replica.log(), replica.view());
+            let version = match base {
+                Expected::Version(version) => log.number(&version),
+                Expected::Absent => None,
+            };
+            let is_here = |no: &EntryNo| log.slot_of(*no) == Some(slot);
+            version.filter(is_here).or_else(|| {
+                let outcome = view.outcome(log, replica.authority(), slot);
+                outcome.line().find(|no| log.value(*no) == Some(&Value::Tomb))
+            })
+        });
+        let seen = seen.flatten();
+        let seen = seen.map(|no| self.engine.read(|node| node.replica().log().id(no)));
+        seen.or(at.slot.winner.filter(|_| at.slot.shows == Shows::Nothing))
     }
 
     // rule: CLIENT-3

@@ -61,7 +61,8 @@ impl OpenFile {
         Self { content, is_changed: true, ..existing }
     }
 
-    fn is_unread(&self) -> bool {
+    /// Nothing of it was read here, nor written.
+    pub(super) fn is_unread(&self) -> bool {
         matches!(self.content, Content::Unread)
     }
 

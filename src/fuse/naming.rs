@@ -68,11 +68,13 @@ impl Volume {
         if special::is_special(&path) {
             return Err(Errno::EROFS);
         }
-        if self.source.metadata(&path)?.is_executable() != is_executable {
+        let found = self.source.metadata(&path)?;
+        if found.is_executable() != is_executable {
             let version = fs.set_executable(&path, is_executable);
             let version = version.map_err(|error| of_write(&error))?;
             self.note_own(&path, Some(version));
-            if let Some(file) = &mut file {
+            // Who has another version open goes on with that.
+            if let Some(mut file) = file.filter(|file| file.version == found.version()) {
                 file.version = Some(version);
             }
             self.table.lock().node_mut(ino)?.told = Some(version);
@@ -175,6 +177,7 @@ impl Volume {
         }
         let mut table = self.table.lock();
         table.detach(&path);
+        table.abandon(&path);
         table.touch(dir_of(&path));
         Ok(())
     }
@@ -223,7 +226,11 @@ impl Volume {
         self.note_own(&from, found.version());
         self.note_own(&to, Some(version));
         if let Some((file, _)) = ino.and_then(|ino| self.file(ino).ok()) {
-            file.lock().version = Some(version);
+            let mut file = file.lock();
+            // Who has another version open goes on with that.
+            if file.version == found.version() {
+                file.version = Some(version);
+            }
         }
         let mut table = self.table.lock();
         table.moved(&from, &to);

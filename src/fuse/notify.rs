@@ -176,7 +176,7 @@ impl Volume {
     }
 
     /// Something was removed by a peer. Whoever reads it reads on; who may write to it can, and
-    /// what is written is an entry when it is closed, so that nothing is lost.
+    /// what is written is a version when it is closed, in conflict with the removal.
     fn gone(&self, ino: INodeNo, change: &PathChange) {
         if let Ok((file, _)) = self.file(ino) {
             let mut file = file.lock();
@@ -186,7 +186,7 @@ impl Volume {
         }
         let mut table = self.table.lock();
         if !table.node(ino).is_ok_and(|node| node.is_written) {
-            table.detach(&change.path);
+            table.part(&change.path);
         }
     }
 
@@ -196,7 +196,7 @@ impl Volume {
         let Ok(shown) = self.shown(path) else { return false };
         let mut table = self.table.lock();
         if !table.node(ino).is_ok_and(|node| node.kind == shown.kind) {
-            table.detach(path);
+            table.part(path);
             return true;
         }
         drop(table);

@@ -4,12 +4,14 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use std::ffi::OsStr;
+use std::time::SystemTime;
 
 use fuser::{Errno, FileAttr, FileType, FopenFlags, INodeNo, OpenAccMode, OpenFlags};
 use parking_lot::Mutex;
 use rustix::fs::OFlags;
 
-use crate::fuse::errno::{Result, of_read, of_write};
+use crate::fs::Expected;
+use crate::fuse::errno::{Result, of_write};
 use crate::fuse::file::OpenFile;
 use crate::fuse::volume::{Handle, Volume};
 use crate::fuse::{special, split};
@@ -40,7 +42,15 @@ impl Volume {
 
     pub(super) fn open(&self, ino: INodeNo, flags: OpenFlags) -> Result<(u64, FopenFlags)> {
         let writes = flags.acc_mode() != OpenAccMode::O_RDONLY || has(flags.0, OFlags::TRUNC);
-        let path = self.table.lock().node(ino)?.path.clone();
+        let (path, is_parted) = {
+            let table = self.table.lock();
+            let node = table.node(ino)?;
+            (node.path.clone(), node.is_parted)
+        };
+        if path.is_none() && is_parted {
+            // What is asked for has another number by now; the kernel looks again.
+            return Err(Errno::ESTALE);
+        }
         if let Some(path) = &path {
             if writes {
                 self.check_write(path)?;
@@ -122,7 +132,13 @@ impl Volume {
                 return Err(Errno::EEXIST);
             }
             let attributes = self.enter(&path)?;
-            let (handle, kept) = self.open(attributes.ino, OpenFlags(flags))?;
+            let opened = match attributes.kind {
+                FileType::RegularFile => self.open(attributes.ino, OpenFlags(flags)),
+                // Somebody has made something else; the kernel looks again.
+                _ => Err(Errno::ESTALE),
+            };
+            // What was not opened is not told either.
+            let (handle, kept) = opened.inspect_err(|_| self.forget(attributes.ino, 1))?;
             return Ok((attributes, handle, kept));
         }
         {
@@ -147,7 +163,11 @@ impl Volume {
         offset: u64,
         data: &[u8],
     ) -> Result<()> {
-        let (file, _) = self.file(ino)?;
+        let (file, path) = self.file(ino)?;
+        if let Some(path) = &path {
+            // The key may have been revoked since it was opened.
+            self.check_write(path)?;
+        }
         let mut file = file.lock();
         file.load(&self.source)?;
         let is_appended = !is_from_cache && self.appends(number);
@@ -188,7 +208,10 @@ impl Volume {
 
     /// Sets the length of a file that is open.
     fn resize(&self, ino: INodeNo, size: u64) -> Result<()> {
-        let (file, _) = self.file(ino)?;
+        let (file, path) = self.file(ino)?;
+        if let Some(path) = &path {
+            self.check_write(path)?;
+        }
         let mut file = file.lock();
         // What is cut to nothing need not be read.
         if size > 0 {
@@ -200,9 +223,6 @@ impl Volume {
     /// Sets the length of a file, open or not. Of one that is not it is an entry at once.
     pub(super) fn truncate(&self, ino: INodeNo, size: u64) -> Result<()> {
         let path = self.table.lock().node(ino)?.path.clone();
-        if let Some(path) = &path {
-            self.check_write(path)?;
-        }
         let was_open = self.table.lock().is_open(ino);
         self.hold(ino, path.as_deref(), true)?;
         let done = self.resize(ino, size).and_then(|()| match was_open {
@@ -229,30 +249,47 @@ impl Volume {
         let fs = self.source.writable()?;
         let staged = file.staged();
         let bytes = file.take();
-        let mut batch = fs.batch();
-        let done = batch
-            .write_executable(&path, bytes, file.is_executable)
-            .and_then(|()| batch.commit())
-            .map_err(|error| of_write(&error))
-            .and_then(|()| fs.metadata(&path).map_err(|error| of_read(&error)));
+        let base = file.version.map_or(Expected::Absent, Expected::Version);
+        let done = fs.write_on(&path, base, bytes, Some(file.is_executable));
+        self.staged.fetch_sub(staged, Ordering::Relaxed);
         match done {
-            Ok(about) => {
-                self.staged.fetch_sub(staged, Ordering::Relaxed);
-                file.version = about.version();
-                self.note_own(&path, about.version());
-                let mut table = self.table.lock();
-                let node = table.node_mut(ino)?;
-                node.is_new = false;
-                node.told = about.version();
-                node.written = about.version().map(|version| (version, file.modified));
-                Ok(())
+            Ok(version) => {
+                file.version = Some(version);
+                self.published(ino, &path, version, file.modified)
             }
             Err(error) => {
                 file.keep_changed();
-                self.staged.fetch_sub(staged, Ordering::Relaxed);
-                Err(error)
+                Err(of_write(&error))
             }
         }
+    }
+
+    /// What was changed in an open file is a version. Where a peer has written meanwhile it need not
+    /// be the one that shows.
+    fn published(
+        &self,
+        ino: INodeNo,
+        path: &str,
+        version: EntryId,
+        modified: SystemTime,
+    ) -> Result<()> {
+        let shows = self.source.metadata(path).is_ok_and(|found| found.version() == Some(version));
+        let mut table = self.table.lock();
+        let node = table.node_mut(ino)?;
+        node.is_new = false;
+        node.told = Some(version);
+        node.written = Some((version, modified));
+        // Of what does not come from where the kernel looks it has to be told.
+        let is_known = shows && node.path.is_some();
+        drop(table);
+        if is_known {
+            self.note_own(path, Some(version));
+        } else if let Some(notifier) = self.notifier.get()
+            && let Err(error) = notifier.inval_inode(ino, -1, 0)
+        {
+            tracing::debug!(%error, "the kernel does not ask for a length again");
+        }
+        Ok(())
     }
 
     /// At each `close`: an entry, unless nothing was written. A shell opens a file, hands it to a

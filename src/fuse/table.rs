@@ -4,7 +4,7 @@
 //! mount. It is kept while the kernel remembers it or has it open; after that, the same path gets
 //! another one.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,6 +22,11 @@ use crate::id::EntryId;
 pub(super) struct Node {
     /// None once it was removed or replaced: it is there for those who have it open.
     pub(super) path: Option<String>,
+    /// Where what is written to it goes, while a peer's newer version has the path.
+    home: Option<String>,
+    /// A peer's newer version, or nothing, has the path. The kernel may look here once more before
+    /// it is told.
+    pub(super) is_parted: bool,
     pub(super) kind: FileType,
     /// How often the kernel was told the number and has not forgotten it.
     lookups: u64,
@@ -43,6 +48,11 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// Where what is written to it goes. None if nobody is to find it.
+    pub(super) fn place(&self) -> Option<&String> {
+        self.path.as_ref().or(self.home.as_ref())
+    }
+
     /// The kernel is told the length of a version.
     pub(super) fn tell(&mut self, version: Option<EntryId>) {
         self.is_renewed |= self.told.is_some() && self.told != version;
@@ -52,6 +62,8 @@ impl Node {
     fn new(path: Option<String>, kind: FileType) -> Self {
         Self {
             path,
+            home: None,
+            is_parted: false,
             kind,
             lookups: 0,
             handles: 0,
@@ -71,6 +83,8 @@ impl Node {
 pub(super) struct Table {
     nodes: BTreeMap<u64, Node>,
     paths: BTreeMap<String, u64>,
+    /// Those that have a home and no path.
+    parted: BTreeSet<u64>,
     next: u64,
 }
 
@@ -83,6 +97,7 @@ impl Table {
         Self {
             nodes: BTreeMap::from([(root, node)]),
             paths: BTreeMap::from([(String::from("/"), root)]),
+            parted: BTreeSet::new(),
             next: root + 1,
         }
     }
@@ -111,7 +126,7 @@ impl Table {
             if self.nodes.get(&ino.0).is_some_and(|node| node.kind == kind) {
                 return ino;
             }
-            self.detach(path);
+            self.part(path);
         }
         let ino = self.next;
         self.next += 1;
@@ -148,6 +163,8 @@ impl Table {
         }
         node.file = None;
         node.is_written = false;
+        node.home = None;
+        self.parted.remove(&ino.0);
         self.tidy(ino);
         true
     }
@@ -162,9 +179,43 @@ impl Table {
         if ino == INodeNo::ROOT || self.nodes.get(&ino.0).is_none_or(is_known) {
             return;
         }
+        self.parted.remove(&ino.0);
         if let Some(path) = self.nodes.remove(&ino.0).and_then(|node| node.path) {
             self.paths.remove(&path);
         }
+    }
+
+    /// Something newer, or nothing, is at a path and below it because a peer says so. Those who have
+    /// the old one open keep it, and what they write to it still becomes a version of the path.
+    pub(super) fn part(&mut self, path: &str) {
+        let all = self.at_and_below(path).into_iter();
+        let known: Vec<_> = all.filter_map(|path| Some((self.ino(&path)?, path))).collect();
+        self.detach(path);
+        for (ino, path) in known {
+            let Some(node) = self.nodes.get_mut(&ino.0) else { continue };
+            node.is_parted = true;
+            if node.is_written {
+                node.home = Some(path);
+                self.parted.insert(ino.0);
+            }
+        }
+    }
+
+    /// What is written to those that have no path is for nobody any more.
+    pub(super) fn abandon(&mut self, path: &str) {
+        self.move_homes(path, None);
+    }
+
+    fn move_homes(&mut self, from: &str, to: Option<&str>) {
+        let nodes = &mut self.nodes;
+        self.parted.retain(|ino| {
+            let Some(node) = nodes.get_mut(ino) else { return false };
+            let home = node.home.as_deref().and_then(|home| home.strip_prefix(from));
+            if let Some(rest) = home.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+                node.home = to.map(|to| String::from(to) + rest);
+            }
+            node.home.is_some()
+        });
     }
 
     /// Nothing is at a path any more, nor below it. Those who have it open keep it.
@@ -182,6 +233,8 @@ impl Table {
     /// What was at a path, and below it, is at another now.
     pub(super) fn moved(&mut self, from: &str, to: &str) {
         self.detach(to);
+        self.abandon(to);
+        self.move_homes(from, Some(to));
         for path in self.at_and_below(from) {
             let Some(ino) = self.paths.remove(&path) else { continue };
             let moved = String::from(to) + path.get(from.len()..).unwrap_or_default();
@@ -261,6 +314,23 @@ mod tests {
         assert_eq!((table.ino("/d"), table.ino("/d-")), (None, Some(beside)));
         assert_eq!(table.node(replaced).expect("open").path, None);
         assert!(table.closed(replaced) && table.node(replaced).is_err());
+    }
+
+    #[test]
+    fn what_has_no_path_any_more_goes_home_wherever_that_is_moved() {
+        let mut table = Table::new();
+        let old = table.find_or_add("/d/x", FileType::RegularFile);
+        table.opened(old).expect("known");
+        table.node_mut(old).expect("known").is_written = true;
+        table.part("/d/x");
+        let new = table.find_or_add("/d/x", FileType::RegularFile);
+        assert_ne!(new, old);
+        let home = |table: &Table| table.node(old).expect("open").place().cloned();
+        table.moved("/d", "/e");
+        assert_eq!(home(&table).as_deref(), Some("/e/x"));
+        table.abandon("/e/x");
+        assert_eq!(home(&table), None);
+        assert!(table.closed(old) && table.node(old).is_err());
     }
 
     #[test]

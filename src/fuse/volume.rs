@@ -161,10 +161,10 @@ impl Volume {
     }
 
     pub(super) fn getattr(&self, ino: INodeNo) -> Result<FileAttr> {
-        let (path, touched, file) = {
+        let (path, touched, file, is_linked) = {
             let table = self.table.lock();
             let node = table.node(ino)?;
-            (node.path.clone(), node.touched, node.file.clone())
+            (node.path.clone(), node.touched, node.file.clone(), node.place().is_some())
         };
         let about = match (&path, file) {
             (Some(path), None) => self.shown(path)?,
@@ -175,11 +175,11 @@ impl Volume {
         table.node_mut(ino)?.tell(about.version);
         if table.node(ino)?.kind != about.kind {
             // A peer has put something else there: whoever asks looks it up again.
-            table.detach(path.as_deref().unwrap_or_default());
+            table.part(path.as_deref().unwrap_or_default());
             return Err(Errno::ESTALE);
         }
         drop(table);
-        Ok(self.attributes(ino, &about, touched, path.is_some()))
+        Ok(self.attributes(ino, &about, touched, is_linked))
     }
 
     /// What a path shows, with what was changed here and is no entry yet.
@@ -221,11 +221,11 @@ impl Volume {
         Ok(about_file(&file))
     }
 
-    /// Parts those who have a file open from what its path shows, if that is another version: no
-    /// reader sees a half of each. Readers go on with the version they opened, under its number,
-    /// and the path gets another number. Where somebody may write to it, everybody goes on with the
-    /// new version, so that nothing is written to what is not there any more. Says whether there
-    /// was another version.
+    /// Parts those who have a file open from what its path shows, if that is another version: they
+    /// go on with the version they opened, under its number, and the path gets another number. No
+    /// reader sees a half of each, and what is written stands on what its writer saw. Where nobody
+    /// has seen anything yet, everybody goes on with the new version. Says whether there was
+    /// another version.
     pub(super) fn part(&self, path: &str, shown: &About) -> Result<bool> {
         let ino = self.table.lock().ino(path);
         let Some((file, _)) = ino.and_then(|ino| self.file(ino).ok()) else { return Ok(false) };
@@ -237,11 +237,11 @@ impl Volume {
             let table = self.table.lock();
             ino.and_then(|ino| table.node(ino).ok()).is_some_and(|node| node.is_written)
         };
-        if is_written && shown.kind == FileType::RegularFile {
+        if is_written && file.is_unread() && shown.kind == FileType::RegularFile {
             *file = OpenFile::existing(shown.version, shown.is_executable, shown.modified);
         } else {
             file.load(&self.source)?;
-            self.table.lock().detach(path);
+            self.table.lock().part(path);
         }
         Ok(true)
     }
@@ -287,11 +287,8 @@ impl Volume {
     ) -> FileAttr {
         let modified = touched.map_or(about.modified, |touched| touched.max(about.modified));
         let (uid, gid) = self.owner;
-        let nlink = match about.kind {
-            _ if !is_linked => 0,
-            FileType::Directory => 2,
-            _ => 1,
-        };
+        // Of a directory too: two would say that there is no directory in it.
+        let nlink = u32::from(is_linked);
         FileAttr {
             ino,
             size: about.len,
@@ -378,11 +375,11 @@ impl Volume {
         Ok(listed)
     }
 
-    /// The open file behind a number, with what it is called now.
+    /// The open file behind a number, with where what is written to it goes.
     pub(super) fn file(&self, ino: INodeNo) -> Result<(Arc<Mutex<OpenFile>>, Option<String>)> {
         let table = self.table.lock();
         let node = table.node(ino)?;
-        Ok((node.file.clone().ok_or(Errno::EBADF)?, node.path.clone()))
+        Ok((node.file.clone().ok_or(Errno::EBADF)?, node.place().cloned()))
     }
 
     /// Reads from an open file.

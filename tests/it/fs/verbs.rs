@@ -80,6 +80,34 @@ fn a_conditional_write_on_a_stale_replica_is_a_conflict_that_shows() {
 }
 
 #[test]
+fn an_edit_of_an_old_version_is_a_conflict_with_what_was_not_seen() {
+    let fs = Fs::in_memory().unwrap();
+    let opened = fs.write("/f", "one").unwrap();
+    let edited = fs.write_on("/f", opened, "one, two", Some(true)).unwrap();
+    assert!(fs.conflicts("/").unwrap().is_empty(), "nobody wrote meanwhile");
+    assert!(fs.metadata("/f").unwrap().is_executable());
+    let late = fs.write_on("/f", opened, "one, three", None).unwrap();
+    let conflict = &fs.conflicts("/").unwrap()[0];
+    let both = [conflict.winner.id, conflict.losers[0].version.id];
+    assert!(both.contains(&edited) && both.contains(&late), "neither is lost");
+    assert_eq!(fs.read_version(&late).unwrap(), "one, three");
+
+    // Who saw that nothing is there stands on the deletion that left nothing.
+    let elsewhere = fs.write("/g", "1").unwrap();
+    fs.remove("/g").unwrap();
+    fs.write_on("/g", Expected::Absent, "2", None).unwrap();
+    assert_eq!((tips(&fs, "/g"), fs.read("/g").unwrap()), (0, "2".into()));
+    fs.write_on("/g", Expected::Absent, "3", None).unwrap();
+    assert_eq!(tips(&fs, "/g"), 1, "two made it at once");
+    // A version of something else says nothing of what is here.
+    fs.write("/h/i", "1").unwrap();
+    fs.write_on("/h/i", elsewhere, "2", None).unwrap();
+    assert_eq!(tips(&fs, "/h/i"), 1);
+    let refused = fs.write_on("/h", elsewhere, "", None);
+    assert!(matches!(refused, Err(WriteError::IsADirectory { .. })), "{refused:?}");
+}
+
+#[test]
 fn going_back_shows_an_old_version_and_keeps_the_new_one() {
     // rule: CLIENT-3
     let fs = Fs::in_memory().unwrap();

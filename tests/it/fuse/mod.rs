@@ -1,11 +1,18 @@
 //! Hierarchies that are really mounted. Where the system has no FUSE the tests say so and pass.
 
+mod disk;
+mod mapped;
+mod names;
+mod ordinary;
 mod peers;
+mod pjdfstest;
 mod process;
 mod random;
 mod reading;
+mod soak;
 mod special;
 mod stress;
+mod unseen;
 mod writing;
 
 use std::io::ErrorKind;

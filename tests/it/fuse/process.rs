@@ -17,7 +17,7 @@ use super::{World, errno};
 /// Long enough for a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn binary() -> PathBuf {
+pub(super) fn binary() -> PathBuf {
     let deps = std::env::current_exe().unwrap();
     let target = deps.ancestors().nth(2).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
@@ -97,10 +97,20 @@ fn a_program_that_died_leaves_a_mount_that_is_told_of() {
     while fs::read_dir(dir.path()).is_ok() && start.elapsed() < PATIENCE {
         sleep(Duration::from_millis(5));
     }
+    // Nobody hangs: whatever is asked of it is refused.
+    for asked in [
+        errno(fs::read_dir(dir.path())),
+        errno(fs::read(dir.path().join("synced"))),
+        errno(fs::write(dir.path().join("more"), "")),
+    ] {
+        assert_eq!(asked, Some(107), "ENOTCONN");
+    }
     let spawn = || Mount::spawn(&hierarchy, dir.path(), &MountOptions::default());
     let refused = spawn().map(drop);
     unmount(dir.path(), UnmountFlags::DETACH).unwrap();
     assert!(matches!(refused, Err(MountError::Stale { .. })), "{refused:?}");
+    let said = refused.unwrap_err().to_string();
+    assert!(said.ends_with(&format!("`fusermount3 -u {}` first", dir.path().display())), "{said}");
     let mount = spawn().unwrap();
     assert!(mount.is_mounted() && dir.path().join("synced").exists());
     unmount(dir.path(), UnmountFlags::empty()).unwrap();

@@ -10,10 +10,10 @@ const OPERATIONS: usize = 1_000;
 const MAX_LENGTH: u64 = 300_000;
 
 /// A generator that is the same everywhere (xorshift).
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

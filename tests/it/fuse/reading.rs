@@ -36,6 +36,8 @@ fn a_mounted_hierarchy_reads_like_a_folder() {
 
     let about = fs::metadata(world.at("/etc/hosts")).unwrap();
     assert_eq!((about.len(), about.mode() & 0o7777, about.nlink()), (9, 0o644, 1));
+    let links = |path: &str| fs::metadata(world.at(path)).unwrap().nlink();
+    assert_eq!(links("/"), 1, "two would say that there is no directory in it");
     assert_eq!(about.ino(), fs::metadata(world.at("/etc/link")).unwrap().ino());
     assert_eq!(fs::metadata(world.at("/bin/run")).unwrap().mode() & 0o7777, 0o755);
     let written = hierarchy.versions("/etc/hosts").unwrap()[0].time.as_millis();
@@ -75,6 +77,16 @@ fn a_mount_point_is_an_empty_directory() {
         panic!("there is no such directory")
     };
     assert_eq!(error.raw_os_error(), Some(2));
+    let again = spawn(world.dir.path()).unwrap_err();
+    assert!(matches!(again, MountError::AlreadyMounted { .. }), "{again}");
+    let place = world.dir.path().display();
+    let words = format!("{place}: something is mounted there; `fusermount3 -u {place}` ends that");
+    assert_eq!(again.to_string(), words);
+    // An empty directory in a mount is one like any other.
+    fs::create_dir(world.at("/inner")).unwrap();
+    let inner = spawn(&world.at("/inner")).unwrap();
+    assert!(world.at("/inner/inner").is_dir());
+    inner.unmount().unwrap();
 }
 
 #[test]

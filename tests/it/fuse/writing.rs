@@ -185,13 +185,17 @@ fn who_may_not_write_is_told_before_the_first_byte() {
     fs::write(world.at("/team/plan"), "mine").unwrap();
     assert_eq!(fs::read_to_string(world.at("/motd")).unwrap(), "hello");
 
-    // Revoked with a file open: `close` cannot be told from `drop`, `fsync` can.
+    // Revoked with a file open: what comes before that fails at the end, what comes after at once.
     let mut file = OpenOptions::new().append(true).open(world.at("/team/plan")).unwrap();
+    file.write_all(b" no more").unwrap();
     team::send(&world.fs, &founder);
     founder.revoke("/team", world.fs.author()).unwrap();
     team::send(&founder, &world.fs);
-    file.write_all(b" no more").unwrap();
+    assert_eq!(errno(file.write_all(b" at all")), Some(EACCES));
+    assert_eq!(errno(file.set_len(0)), Some(EACCES));
     assert_eq!(errno(file.sync_all()), Some(EACCES));
+    drop(file);
+    assert_eq!(fs::read_to_string(world.at("/team/plan")).unwrap(), "mine");
 }
 
 #[test]
