@@ -109,11 +109,17 @@ impl Volume {
         if self.about_path(&path).is_ok() { Err(Errno::EEXIST) } else { Ok(path) }
     }
 
-    /// Something new is at a path.
-    fn made(&self, path: &str, version: Option<EntryId>) -> Result<FileAttr> {
+    /// Something new is at a path, unless a peer's that wins has just come there: what the kernel is
+    /// told must be of the kind that it asked for, or it tells the program of a broken disk.
+    fn made(&self, path: &str, version: Option<EntryId>, kind: FileType) -> Result<FileAttr> {
         self.note_own(path, version);
         self.table.lock().touch(dir_of(path));
-        self.enter(path)
+        let found = self.enter(path)?;
+        if found.kind != kind {
+            self.forget(found.ino, 1);
+            return Err(Errno::EEXIST);
+        }
+        Ok(found)
     }
 
     pub(super) fn mkdir(&self, parent: INodeNo, name: &OsStr) -> Result<FileAttr> {
@@ -121,7 +127,7 @@ impl Volume {
         let path = self.vacant(parent, name)?;
         let fs = self.source.writable()?;
         fs.create_dir_all(&path).map_err(|error| of_write(&error))?;
-        self.made(&path, self.source.metadata(&path)?.version())
+        self.made(&path, self.source.metadata(&path)?.version(), FileType::Directory)
     }
 
     /// An empty file that is not opened.
@@ -135,7 +141,7 @@ impl Volume {
         let mut batch = self.source.writable()?.batch();
         let done = batch.write_executable(&path, "", is_executable(mode));
         done.and_then(|()| batch.commit()).map_err(|error| of_write(&error))?;
-        self.made(&path, self.source.metadata(&path)?.version())
+        self.made(&path, self.source.metadata(&path)?.version(), FileType::RegularFile)
     }
 
     pub(super) fn symlink(&self, parent: INodeNo, name: &OsStr, text: &str) -> Result<FileAttr> {
@@ -150,7 +156,7 @@ impl Volume {
             WriteError::Invalid(_) => Errno::ENAMETOOLONG,
             error => of_write(&error),
         })?;
-        self.made(&path, Some(version))
+        self.made(&path, Some(version), FileType::Symlink)
     }
 
     pub(super) fn remove(&self, parent: INodeNo, name: &OsStr, is_dir: bool) -> Result<()> {
