@@ -124,8 +124,8 @@ pub struct Membership {
     /// By how many halves this node stretches its times, because it may itself be at fault.
     health: u32,
     is_slow: bool,
-    /// The peer that answered late last, and when.
-    late: Option<(NodeId, Timestamp)>,
+    /// The peer that answered late last.
+    late: Option<NodeId>,
     /// Until when answers are expected to be late.
     late_until: Timestamp,
     extras: Bucket,

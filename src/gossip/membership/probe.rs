@@ -119,12 +119,10 @@ impl Membership {
         self.is_slow || self.now < self.late_until
     }
 
-    /// An answer was late, and not because a packet was lost. One peer may be slow; if another's was
-    /// late as well, the next ones will be, too.
+    /// An answer was late, and not because a packet was lost: the next ones will be, too. One peer
+    /// that is always late says that once, until another's answer is late as well.
     fn expect_late(&mut self, peer: NodeId) {
-        let before = self.late.replace((peer, self.now));
-        let is_second = before.is_some_and(|(other, at)| other != peer && self.now - at < LATE_FOR);
-        if !is_second {
+        if self.late.replace(peer) == Some(peer) {
             return;
         }
         let was_sparing = self.is_sparing();

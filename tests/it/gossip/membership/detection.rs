@@ -137,7 +137,7 @@ fn late_answers_are_waited_for() {
 fn a_peer_that_answers_late_slows_no_detection() {
     let mut world = World::joined(30, Profile::Mesh, Ways::mesh(0), 1);
     world.machines[7].lag = Duration::from_millis(1_500);
-    world.run(secs(60));
+    world.run(secs(120));
     world.stop(3, false);
     let all_know = |world: &World| world.all_hold(3, MemberState::Dead);
     let time = world.run_until(secs(120), all_know).expect("it is noticed");
