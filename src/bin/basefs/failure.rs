@@ -9,10 +9,13 @@ use basefs::fs::{
 use basefs::store::StoreError;
 use serde::{Deserialize, Serialize};
 
-use crate::render::plain;
+use crate::place::Place;
+use crate::render::{plain, word};
 
 /// Characters of the command line of another process that are shown: enough to know it again.
 const MAX_COMMAND: usize = 80;
+/// What every ticket begins with.
+const TICKET: &str = "basefs1";
 
 /// What kind of failure it is; each has an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +95,8 @@ impl Failure {
     }
 
     /// The same with the name of the hierarchy in the advice, so that it can be copied.
-    pub(crate) fn about(mut self, name: &str) -> Self {
+    pub(crate) fn about(mut self, name: &Place) -> Self {
+        let name = word(&name.to_string());
         let line = |line: &str| match line.strip_prefix("  ") {
             Some(advice) => format!("  {}", advice.replace(" NAME", &format!(" {name}"))),
             None => line.to_owned(),
@@ -113,14 +117,23 @@ fn said(error: &dyn std::fmt::Display) -> String {
     plain(&error.to_string())
 }
 
-/// The command line of a process, as far as the system tells.
+/// The command line of a process, as far as the system tells; without tickets, for what is said here
+/// may end in a log.
 fn command(holder: &str) -> Option<String> {
     let pid: u32 = holder.strip_prefix("process ")?.parse().ok()?;
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    let words = line.split(|byte| *byte == 0).map(|word| untold(&String::from_utf8_lossy(word)));
     let line = words.collect::<Vec<_>>().join(" ");
     let line: String = plain(line.trim()).chars().take(MAX_COMMAND).collect();
     (!line.is_empty()).then_some(line)
+}
+
+/// A word, but if there is a ticket in it, not that.
+fn untold(word: &str) -> String {
+    match word.split_once(TICKET) {
+        Some((before, secret)) if !secret.is_empty() => format!("{before}{TICKET}…"),
+        _ => word.to_owned(),
+    }
 }
 
 impl From<StoreError> for Failure {
@@ -201,7 +214,7 @@ impl From<WriteError> for Failure {
                 let dir = if dir.is_empty() { "/" } else { dir };
                 let advice = format!(
                     "ask somebody who may (`basefs keys NAME`) to run: basefs grant NAME {} {key}",
-                    plain(dir)
+                    word(dir)
                 );
                 Self::advise(Cause::Denied, &error, &advice)
             }

@@ -13,7 +13,7 @@ use crate::args::{Cli, Genkey, Join, New};
 use crate::failure::Failure;
 use crate::place::Place;
 use crate::render::width::fit;
-use crate::render::{Style, Table};
+use crate::render::{Style, Table, word};
 use crate::tell::output;
 
 /// Longest ticket that is read: 16 peers with their addresses are below 4 KiB.
@@ -29,7 +29,8 @@ pub(crate) fn found(new: &New, style: Style) -> Result<(), Failure> {
     }
     let label = new.name.label();
     let fs = Fs::builder().dir(&dir).name(label).open()?;
-    let next = format!("basefs put {0} /motd, basefs ticket {0}, basefs run {0}", new.name);
+    let name = word(&new.name.to_string());
+    let next = format!("basefs put {name} /motd, basefs ticket {name}, basefs run {name}");
     tell(&fs, &dir, "root key", &next, style)
 }
 
@@ -43,7 +44,7 @@ pub(crate) fn join(join: &Join, style: Style) -> Result<(), Failure> {
     let fs = Fs::join(&dir, &ticket)?;
     let next = format!(
         "basefs run {}; to write, let somebody who may run: basefs grant NAME PATH {}",
-        join.name,
+        word(&join.name.to_string()),
         fs.author()
     );
     tell(&fs, &dir, "author", &next, style)

@@ -106,8 +106,8 @@ fn runs_already(run: &Run, is_mount: bool, dir: PathBuf) -> Failure {
     };
     let pid = running.map_or_else(String::new, |running| format!(" {}", running.pid));
     let advice = match is_mount {
-        true => format!("what mounts is a node; end that one, then `basefs mount {}`", run.name),
-        false => format!("see how it is with `basefs status {0}`, or end it: kill{pid}", run.name),
+        true => "what mounts is a node; end that one, then `basefs mount NAME`".to_owned(),
+        false => format!("see how it is with `basefs status NAME`, or end it: kill{pid}"),
     };
     Failure::unavailable(format!(
         "the node of {} runs already, in another process{pid}\n  {advice}",

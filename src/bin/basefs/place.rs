@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::failure::Failure;
+use crate::render::word;
 
 /// The file by which the directory of a replica is known.
 const HOLDS_REPLICA: &str = basefs::fs::NODE_KEY_FILE;
@@ -66,10 +67,10 @@ impl Place {
         if holds_replica(&dir)? {
             return Ok(dir);
         }
+        let (name, dir) = (word(&self.0), dir.display());
         Err(Failure::failed(format!(
-            "no hierarchy {self} ({} is none)\n  make one with `basefs new {self}`, or join one with \
-             `basefs join {self} TICKET`",
-            dir.display()
+            "no hierarchy {self} ({dir} is none)\n  make one with `basefs new {name}`, or join one \
+             with `basefs join {name} TICKET`"
         )))
     }
 

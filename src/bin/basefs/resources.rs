@@ -98,7 +98,7 @@ fn samples(
 ) -> Result<(), Failure> {
     let session = Session::open(place)?;
     if matches!(session, Session::Here(_)) {
-        return Err(Failure::unavailable(RUN_FIRST).about(&place.to_string()));
+        return Err(Failure::unavailable(RUN_FIRST).about(place));
     }
     loop {
         let Response::Status(status) = session.ask(Request::Status)?.head else {

@@ -47,7 +47,7 @@ impl Session {
                 Err(OpenError::Store(StoreError::Locked { .. })) if Instant::now() < deadline => {
                     std::thread::sleep(LOOK_AGAIN);
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(Failure::from(error).about(place)),
             }
         }
     }

@@ -8,7 +8,7 @@ use basefs::WriteError;
 use bytes::Bytes;
 use clap::CommandFactory;
 
-use crate::args::{Adopt, Amend, Cli, Path as At, Put, Revoke, Settle, Status, Verb};
+use crate::args::{Adopt, Amend, Cli, Mount, Path as At, Put, Revoke, Settle, Status, Verb};
 use crate::failure::Failure;
 use crate::inspect;
 use crate::local;
@@ -35,12 +35,19 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             output(&script)
         }
         Verb::Man(man) => local::man(man.dir.as_deref()),
-        Verb::Run(run) => node::run(&run, None, style),
-        Verb::Mount(mount) => node::run(&mount.run, Some(&mount.mounted), style),
+        Verb::Run(run) => node::run(&run, None, style).map_err(|failure| failure.about(&run.name)),
+        Verb::Mount(Mount { run, mounted }) => {
+            let ended = node::run(&run, Some(&mounted), style);
+            ended.map_err(|failure| failure.about(&run.name))
+        }
         Verb::Systemd(run) => node::unit(&run),
         Verb::Inspect(wanted) => inspect::run(&wanted),
-        Verb::Import(import) => transfer::import(&import, style),
-        Verb::Export(export) => transfer::export(&export, style),
+        Verb::Import(import) => {
+            transfer::import(&import, style).map_err(|failure| failure.about(&import.name))
+        }
+        Verb::Export(export) => {
+            transfer::export(&export, style).map_err(|failure| failure.about(&export.name))
+        }
         Verb::Status(Status { name, every: Some(seconds) }) => {
             resources::follow_status(&name, seconds, style)
         }
@@ -81,7 +88,7 @@ fn send(at: &At, head: Request, file: &Path, style: Style) -> Result<(), Failure
     let body = content(file)?;
     let session = Session::open(&at.name)?;
     let answer = session.call(Message { head, body });
-    show(&answer.map_err(|failure| failure.about(&at.name.to_string()))?, style)
+    show(&answer.map_err(|failure| failure.about(&at.name))?, style)
 }
 
 /// What is in a file, or comes from standard input. What is too long is refused before it is read.
@@ -112,7 +119,7 @@ fn content(file: &Path) -> Result<Bytes, Failure> {
 fn ask(verb: Verb, style: Style) -> Result<(), Failure> {
     let (place, request, style) = request(verb, style)?;
     let session = Session::open(&place)?;
-    let about = |failure: Failure| failure.about(&place.to_string());
+    let about = |failure: Failure| failure.about(&place);
     match request {
         Request::Watch { .. } => {
             session.follow(request, |event| show(&Message::bare(event), style)).map_err(about)

@@ -158,3 +158,24 @@ fn a_rotated_secret_keeps_old_tickets_out() {
     let said = world.fails(&["rotate", "team", "--ticket", foreign.trim()], 2);
     assert!(said.contains("another hierarchy"), "{said}");
 }
+
+/// Whoever may grant chooses labels: none of them makes a verb take one key for another.
+#[test]
+fn a_label_that_looks_like_the_digits_of_another_key_is_not_taken_for_it() {
+    let world = World::with_team();
+    let made = |name: &str| {
+        let said = world.ok(&["genkey", name, "--json"]);
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        said["key"].as_str().unwrap().to_owned()
+    };
+    let (ana, ben) = (made("ana.key"), made("ben.key"));
+    world.ok(&["grant", "team", "/", &ana, "--label", "ana"]);
+    world.ok(&["grant", "team", "/", &ben, "--label", &ana[..8]]);
+    let said = world.fails(&["revoke", "team", &ana[..8], "--yes"], 1);
+    assert!(said.contains("2 keys are called") && said.contains("basefs keys team"), "{said}");
+    assert!(world.ok(&["audit", "team", &ana[..9]]).contains(&ana));
+    assert!(world.ok(&["audit", "team", "ana"]).contains(&ana));
+    // A label that nobody has is no matter of digits.
+    let said = world.fails(&["revoke", "team", "ben"], 1);
+    assert!(said.contains("no key is called ben"), "{said}");
+}

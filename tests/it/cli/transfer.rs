@@ -131,3 +131,18 @@ fn aliases_come_out_as_links_and_go_in_unchanged() {
     let again = world.ok(&["import", "team", "out", "/"]);
     assert!(again.contains("imported 0 files (0 bytes), 0 links and 0"), "{again}");
 }
+
+/// A name that an export would take for itself is somebody's all the same.
+#[test]
+fn an_export_overwrites_nothing_with_what_it_needs_for_itself() {
+    let world = World::with_team();
+    for path in ["/.basefs-export", "/.basefs-export~", "/a", "/z"] {
+        world.put(path, path);
+    }
+    let said = world.ok(&["export", "team", "/", "out"]);
+    assert!(said.starts_with("exported 4 files"), "{said}");
+    for path in ["/.basefs-export", "/.basefs-export~", "/a", "/z"] {
+        assert_eq!(fs::read_to_string(world.path("out").join(&path[1..])).unwrap(), path);
+    }
+    assert_eq!(fs::read_dir(world.path("out")).unwrap().count(), 4, "and nothing else");
+}

@@ -73,7 +73,21 @@ fn who_has_the_store_open_is_named() {
     holder.wait().unwrap();
     let who = format!("process {}", holder.id());
     assert!(said.contains(&who) && said.contains("run team --listen"), "{said}");
-    assert!(said.contains("basefs run team"), "{said}");
+    assert!(said.contains("answers others: basefs run team"), "{said}");
+}
+
+/// What is said may end in a log: a ticket opens everything.
+#[test]
+fn who_has_the_store_open_is_named_without_the_ticket_it_was_given() {
+    let world = World::with_team();
+    let ticket = world.run(&["ticket", "team"]).out;
+    let mut args = vec!["run", "team", "--join", ticket.trim()];
+    args.extend(["--listen", "127.0.0.1:0"]);
+    let _holder = world.launch("team", world.command(&args));
+    remove_file(world.home("team").join("node.sock")).unwrap();
+    let said = world.fails(&["ls", "team"], 5);
+    assert!(said.contains("run team --join basefs1…"), "{said}");
+    assert!(!said.contains(&ticket[..16]), "{said}");
 }
 
 /// Without a node, a page that is open in a browser keeps nobody waiting.

@@ -125,6 +125,16 @@ pub(crate) fn show_status(status: StatusItem, style: Style) -> Result<String, Fa
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
+/// A word of a command line that is to be copied: in quotes if a shell would take it for more, as
+/// the path of somebody who means harm.
+pub(crate) fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%…".contains(c);
+    match text.chars().all(is_plain) && !text.is_empty() {
+        true => text.to_owned(),
+        false => format!("'{}'", plain(text).replace('\'', "'\\''")),
+    }
+}
+
 /// Prints a content as JSON, piece by piece: it may be long.
 fn content(to: &mut impl Write, bytes: &[u8], version: Option<&str>) -> std::io::Result<()> {
     write!(to, "{{\"answer\":\"content\",\"base64\":\"")?;
@@ -166,5 +176,21 @@ mod tests {
         assert_eq!(plain("txt\u{202e}exe"), "txt\\u{202e}exe");
         assert_eq!(plain("a\u{2028}b\u{61c}\u{feff}"), "a\\u{2028}b\\u{61c}\\u{feff}");
         assert_eq!(plain("Düsseldorf 東京"), "Düsseldorf 東京");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_copied_is_one_word_for_a_shell() {
+        for plain in ["/users/ana", "team", "./a-b_c", "/東京/ä"] {
+            assert_eq!(word(plain), plain);
+        }
+        assert_eq!(word("/x; rm -rf ~"), "'/x; rm -rf ~'");
+        assert_eq!(word("/it's"), r"'/it'\''s'");
+        assert_eq!(word("$(id)\n"), r"'$(id)\u{a}'");
+        assert_eq!(word(""), "''");
     }
 }

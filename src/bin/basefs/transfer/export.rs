@@ -12,7 +12,7 @@ use crate::render::Style;
 use crate::request::{Item, Kind};
 use crate::session::Session;
 
-/// The name of a file until it is whole.
+/// The name of a file until it is whole, unless something in the hierarchy is called so.
 const UNFINISHED: &str = ".basefs-export";
 
 /// Copies a directory of a hierarchy to this machine.
@@ -30,6 +30,7 @@ pub(crate) fn export(export: &Export, style: Style) -> Result<(), Failure> {
         made.map_err(|error| Failure::io(export.dir.display(), &error))?;
     }
     let mut progress = Progress::new(items.len(), export.dry_run, style);
+    let unfinished = unfinished(&items);
     // The last directory that something else stands in place of, such as a link to elsewhere.
     let mut blocked: Option<&str> = None;
     for item in &items {
@@ -38,7 +39,8 @@ pub(crate) fn export(export: &Export, style: Style) -> Result<(), Failure> {
             continue;
         }
         let there = place(&export.dir, &top, &item.path);
-        match write(&session, item, &there, at, export.dry_run) {
+        let beside = (!export.dry_run).then(|| there.with_file_name(&unfinished));
+        match write(&session, item, &there, at, beside.as_deref()) {
             Ok(false) => progress.tally.unchanged += 1,
             Ok(true) => note(&mut progress, item)?,
             // Without the others there is no sense in going on.
@@ -80,13 +82,23 @@ fn note(progress: &mut Progress, item: &Item) -> Result<(), Failure> {
     progress.would("write", &item.path)
 }
 
+/// The name of a file until it is whole: one that nothing in the hierarchy has.
+fn unfinished(items: &[Item]) -> String {
+    let mut name = UNFINISHED.to_owned();
+    while items.iter().any(|item| item.path.rsplit('/').next() == Some(name.as_str())) {
+        name.push('~');
+    }
+    name
+}
+
 /// Makes one thing as the hierarchy has it, unless it is so; whether there was something to do.
+/// Without a place beside it, that is all there is to say.
 fn write(
     session: &Session,
     item: &Item,
     there: &Path,
     at: Option<&str>,
-    dry_run: bool,
+    beside: Option<&Path>,
 ) -> Result<bool, Failure> {
     let failed = |error: io::Error| Failure::io(there.display(), &error);
     let present = match fs::symlink_metadata(there) {
@@ -101,7 +113,7 @@ fn write(
             Some(_) => {
                 Err(Failure::failed(format!("{}: a directory belongs here", there.display())))
             }
-            None if dry_run => Ok(true),
+            None if beside.is_none() => Ok(true),
             None => fs::create_dir(there).map(|()| true).map_err(failed),
         },
         _ if present.as_ref().is_some_and(fs::Metadata::is_dir) => {
@@ -113,10 +125,10 @@ fn write(
             if fs::read_link(there).is_ok_and(|present| present == Path::new(&text)) {
                 return Ok(false);
             }
-            if !dry_run {
-                let beside = beside(there);
-                let made = std::os::unix::fs::symlink(text, &beside);
-                made.and_then(|()| fs::rename(&beside, there)).map_err(failed)?;
+            if let Some(beside) = beside {
+                clear(beside);
+                let made = std::os::unix::fs::symlink(text, beside);
+                made.and_then(|()| fs::rename(beside, there)).map_err(failed)?;
             }
             Ok(true)
         }
@@ -125,8 +137,8 @@ fn write(
             if is_so(present.as_ref(), there, item, &content) {
                 return Ok(false);
             }
-            if !dry_run {
-                write_file(there, item, present.as_ref(), &content).map_err(failed)?;
+            if let Some(beside) = beside {
+                write_file(beside, there, item, present.as_ref(), &content).map_err(failed)?;
             }
             Ok(true)
         }
@@ -142,24 +154,24 @@ fn is_so(present: Option<&fs::Metadata>, there: &Path, item: &Item, content: &[u
     }) && fs::read(there).is_ok_and(|present| present == content)
 }
 
-/// The name of something until it is whole.
-fn beside(there: &Path) -> PathBuf {
-    let beside = there.with_file_name(UNFINISHED);
-    // What an export left that was killed.
-    let _ = fs::remove_file(&beside);
-    beside
+/// Takes away what an export left that was killed.
+fn clear(beside: &Path) {
+    let _ = fs::remove_file(beside);
 }
 
 /// Writes a file whole or not at all: beside it, and renamed.
 fn write_file(
+    beside: &Path,
     there: &Path,
     item: &Item,
     present: Option<&fs::Metadata>,
     content: &[u8],
 ) -> io::Result<()> {
-    let beside = beside(there);
-    let written = fs::write(&beside, content).and_then(|()| {
-        let new = fs::metadata(&beside)?.permissions().mode();
+    clear(beside);
+    // A link that somebody put there meanwhile is not followed.
+    let made = fs::File::options().write(true).create_new(true).open(beside)?;
+    let written = io::Write::write_all(&mut &made, content).and_then(|()| {
+        let new = made.metadata()?.permissions().mode();
         let mode = present
             .filter(|metadata| metadata.is_file())
             .map_or(new, |metadata| metadata.permissions().mode() & 0o7777);
@@ -168,11 +180,11 @@ fn write_file(
             true => mode | (mode & 0o444) >> 2,
             false => mode & !0o111,
         };
-        fs::set_permissions(&beside, fs::Permissions::from_mode(mode))?;
-        fs::rename(&beside, there)
+        made.set_permissions(fs::Permissions::from_mode(mode))?;
+        fs::rename(beside, there)
     });
     if written.is_err() {
-        let _ = fs::remove_file(&beside);
+        clear(beside);
     }
     written
 }

@@ -214,6 +214,6 @@ fn send(session: &Session, load: &mut Load, import: &Import) -> Result<(), Failu
         failure.message.push_str(
             "\n  what came before stays; put that right and import again, what is there is skipped",
         );
-        failure.about(&import.name.to_string())
+        failure
     })
 }

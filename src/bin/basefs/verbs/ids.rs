@@ -8,7 +8,7 @@ use basefs::id::{EntryId, NodeId, PublicKey, VersionId};
 use basefs::log::Frontier;
 
 use crate::failure::Failure;
-use crate::render::plain;
+use crate::render::{plain, word};
 
 /// Fewest digits that are taken for an id: with fewer it would be a guess.
 const MIN_DIGITS: usize = 4;
@@ -18,9 +18,8 @@ pub(super) fn version_of(fs: &Fs, path: &str, text: &str) -> Result<EntryId, Fai
     let before = fs.history(path).unwrap_or_default();
     let versions = fs.versions(path)?;
     let ids: BTreeSet<EntryId> = versions.iter().chain(&before).map(|version| version.id).collect();
-    let path = plain(path);
-    let advice = format!("see which there are with `basefs versions NAME {path}`");
-    one_of(&ids, text, &format!("version of {path}"), &advice)
+    let advice = format!("see which there are with `basefs versions NAME {}`", word(path));
+    one_of(&ids, text, &format!("version of {}", plain(path)), &advice)
 }
 
 /// The key with these first digits or this label.
@@ -32,11 +31,20 @@ pub(super) fn key(fs: &Fs, text: &str) -> Result<PublicKey, Failure> {
     let named: BTreeSet<PublicKey> =
         known.iter().filter(|info| info.label == text).map(|info| info.key).collect();
     let advice = "see whose there are with `basefs keys NAME`, or give all 64 digits";
-    match named.len() {
-        0 => one_of(&known.iter().map(|info| info.key).collect(), text, "key", advice),
-        1 => named.first().copied().ok_or_else(|| Failure::failed(advice)),
-        many => Err(Failure::failed(format!("{many} keys are called {text}\n  {advice}"))),
-    }
+    // A label may look like the first digits of somebody else's key; whoever gave it may mean it to.
+    let begins = |key: &PublicKey| is_enough(text) && begins_with(&key.to_string(), text);
+    let meant: BTreeSet<PublicKey> =
+        named.iter().copied().chain(known.iter().map(|info| info.key).filter(begins)).collect();
+    let text = plain(text);
+    let why = match (meant.first(), meant.len(), named.len()) {
+        (Some(key), 1, _) => return Ok(*key),
+        (_, 0, _) => {
+            format!("no key is called {text}, or begins so with {MIN_DIGITS} digits or more")
+        }
+        (_, many, 0) => format!("{many} keys begin with {text}"),
+        (_, many, _) => format!("{many} keys are called {text}, or begin so"),
+    };
+    Err(Failure::failed(format!("{why}\n  {advice}")))
 }
 
 /// The entry of a key, or of somebody it let in, with these first digits.
@@ -66,6 +74,16 @@ pub(super) fn node(fs: &Fs, node: Option<&Serving>, text: &str) -> Result<NodeId
     one_of(&known, text, "node", advice)
 }
 
+/// Whether an id begins so, in digits of either case.
+fn begins_with(id: &str, text: &str) -> bool {
+    id.starts_with(&text.to_ascii_lowercase())
+}
+
+/// Whether these are enough digits not to be a guess.
+fn is_enough(text: &str) -> bool {
+    text.len() >= MIN_DIGITS
+}
+
 /// The only one whose text begins so.
 fn one_of<Id: Copy + Ord + ToString>(
     ids: &BTreeSet<Id>,
@@ -73,10 +91,11 @@ fn one_of<Id: Copy + Ord + ToString>(
     what: &str,
     advice: &str,
 ) -> Result<Id, Failure> {
-    let digits = text.to_ascii_lowercase();
-    let mut fitting = ids.iter().filter(|id| id.to_string().starts_with(&digits));
+    let mut fitting = ids.iter().filter(|id| begins_with(&id.to_string(), text));
+    let is_enough = is_enough(text);
+    let text = plain(text);
     match (fitting.next(), fitting.next()) {
-        _ if digits.len() < MIN_DIGITS => {
+        _ if !is_enough => {
             Err(Failure::usage(format!("{text}: at least {MIN_DIGITS} digits are needed")))
         }
         (Some(id), None) => Ok(*id),

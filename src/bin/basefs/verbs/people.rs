@@ -6,7 +6,7 @@ use basefs::{Fs, WriteError};
 
 use super::{ids, items};
 use crate::failure::Failure;
-use crate::render::plain;
+use crate::render::{plain, word};
 use crate::request::{AuditItem, Keep, Response, RevokeItem, Rights};
 
 pub(super) fn keys(fs: &Fs) -> Result<Response, Failure> {
@@ -31,7 +31,7 @@ pub(super) fn grant(
         WriteError::NotFound { .. } => Failure::failed(format!(
             "{}\n  grants are for directories; make it first: basefs mkdir NAME {}",
             plain(&error.to_string()),
-            plain(&path)
+            word(&path)
         )),
         error => error.into(),
     })?;
