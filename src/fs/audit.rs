@@ -53,6 +53,16 @@ pub struct Audit {
 }
 
 /// A chain of entries under one capability.
+///
+/// ```
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/motd", "hello")?;
+/// let last = fs.write("/motd", "good morning")?;
+/// let chain = &fs.audit(&fs.author())?.chains[0];
+/// assert_eq!((chain.path.as_str(), chain.head, chain.length), ("/", last, 2));
+/// assert_eq!(chain.grant, fs.hierarchy()); // a root key writes by the genesis
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Chain {

@@ -225,6 +225,14 @@ impl Fs {
     }
 
     /// Whether something is at a path.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/etc/motd", "hello")?;
+    /// assert!(fs.exists("/etc") && fs.exists("/etc/motd") && fs.exists("/"));
+    /// assert!(!fs.exists("/etc/../etc"), "what is no path is nowhere");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn exists(&self, path: impl AsRef<str>) -> bool {
         self.engine.now().exists(path.as_ref())
     }
@@ -253,6 +261,16 @@ impl Fs {
     /// # Errors
     ///
     /// Nothing is there, or not a directory.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.create_dir_all("/drafts")?;
+    /// let id = fs.dir_id("/drafts")?;
+    /// fs.rename("/drafts", "/letters")?;
+    /// assert_eq!(fs.dir_id("/letters")?, id); // it goes along when a directory moves
+    /// assert_eq!(fs.dir_id("/")?, basefs::log::root_dir(&fs.hierarchy()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn dir_id(&self, path: impl AsRef<str>) -> Result<DirId, ReadError> {
         self.engine.now().dir_id(path.as_ref())
     }

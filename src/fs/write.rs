@@ -79,6 +79,15 @@ impl Fs {
     /// # Errors
     ///
     /// See [`WriteError`]; nothing was written then, unless the store failed.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.create_dir_all("/var/log")?;
+    /// fs.create_dir_all("/var/log")?;
+    /// assert!(fs.metadata("/var/log")?.is_dir());
+    /// assert_eq!(fs.entries(), 3, "the genesis and the two directories");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn create_dir_all(&self, path: impl AsRef<str>) -> Result<(), WriteError> {
         self.plan(|plan| plan.create_dir_all(path.as_ref()))
     }
@@ -119,6 +128,16 @@ impl Fs {
     }
 
     /// Collects operations that will be done together.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let mut batch = fs.batch();
+    /// batch.write("/etc/hostname", "ana")?;
+    /// batch.write("/etc/hosts", "")?;
+    /// batch.commit()?; // one wait for the disk
+    /// assert_eq!(fs.read_dir("/etc")?.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn batch(&self) -> Batch {
         Batch::new(self)
     }
