@@ -329,18 +329,21 @@ impl RevokePlan {
     /// [`RevokeError::Changed`] if it would do something else by now; see [`RevokeError`].
     ///
     /// ```
+    /// # let ana = basefs::Fs::in_memory()?;
+    /// # #[cfg(feature = "quic")] {
+    /// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+    /// # ana.grant("/", ben.author())?;
+    /// # for entry in ana.export() { ben.admit(&entry?)?; }
     /// use basefs::fs::{Keep, RevokeError};
     ///
-    /// let fs = basefs::Fs::in_memory()?;
-    /// let ben = basefs::wire::SecretKey::from_seed([7; 32]).public();
-    /// fs.grant("/", ben)?;
-    /// let plan = fs.revoke_plan("/", ben, Keep::Seen)?;
-    /// fs.create_dir_all("/team")?;
-    /// fs.grant("/team", ben)?; // meanwhile
-    /// match plan.apply() {
-    ///     Err(RevokeError::Changed { .. }) => println!("plan it again, and look again"),
-    ///     other => println!("{other:?}"),
-    /// }
+    /// let plan = ana.revoke_plan("/", ben.author(), Keep::Nothing)?;
+    /// ben.write("/notes", "meanwhile")?;
+    /// # for entry in ben.export() { ana.admit(&entry?)?; }
+    /// assert!(matches!(plan.apply(), Err(RevokeError::Changed { .. }))); // it would cut that too
+    /// let plan = ana.revoke_plan("/", ben.author(), Keep::Nothing)?;
+    /// assert_eq!(plan.paths()[0].path, "/notes"); // look, and then do it
+    /// plan.apply()?;
+    /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn apply(&self) -> Result<EntryId, RevokeError> {
