@@ -98,11 +98,32 @@ pub struct Admission {
 
 impl Admission {
     /// Lets in whoever may read the hierarchy.
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    /// use basefs::net::{Access, Admission, ReadSecret};
+    ///
+    /// let secret = ReadSecret::from_bytes([9; 32]);
+    /// let access = Access::Secret { current: secret.clone(), also_accepted: vec![] };
+    /// let admission = Admission::new(EntryId::from_bytes([7; 32]), access);
+    /// assert!(admission.accepts(Some(&secret)) && admission.expelled.is_empty());
+    /// ```
     pub const fn new(hierarchy: EntryId, access: Access) -> Self {
         Self { hierarchy, access, expelled: BTreeSet::new() }
     }
 
     /// Whether a proof by this secret lets a peer in; by none, in a public hierarchy.
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    /// use basefs::net::{Access, Admission, ReadSecret};
+    ///
+    /// let [old, new, wrong] = [1, 2, 3].map(|n| ReadSecret::from_bytes([n; 32]));
+    /// let access = Access::Secret { current: new.clone(), also_accepted: vec![old.clone()] };
+    /// let admission = Admission::new(EntryId::from_bytes([7; 32]), access);
+    /// assert!(admission.accepts(Some(&new)) && admission.accepts(Some(&old)));
+    /// assert!(!admission.accepts(Some(&wrong)) && !admission.accepts(None));
+    /// ```
     pub fn accepts(&self, secret: Option<&ReadSecret>) -> bool {
         match (&self.access, secret) {
             (Access::Secret { current, also_accepted }, Some(secret)) => {
@@ -165,6 +186,30 @@ impl Drop for ProofKey {
 }
 
 /// Which end of a connection a node is.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::Transport;
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// # use basefs::id::EntryId;
+/// use basefs::net::{Access, Admission, Role, hello};
+///
+/// let admission = Admission::new(EntryId::from_bytes([7; 32]), Access::Public);
+/// let (first, second) = tokio::join!(
+///     hello(to_ben, Role::Dialer, &admission),
+///     hello(to_ana, Role::Responder, &admission),
+/// );
+/// assert!(first.is_ok() && second.is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It dialled, and speaks first.
@@ -184,6 +229,32 @@ impl Role {
 
 /// A connection to a peer that may read the same hierarchy, and the stream the hello was on, which
 /// stays open for what comes next.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::{Connection, FrameReceiver, FrameSender, Transport};
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// # use basefs::id::EntryId;
+/// # use basefs::net::{Access, Admission, Role, hello};
+/// # let admission = Admission::new(EntryId::from_bytes([7; 32]), Access::Public);
+/// # let (first, second) = tokio::join!(
+/// #     hello(to_ben, Role::Dialer, &admission),
+/// #     hello(to_ana, Role::Responder, &admission),
+/// # );
+/// let (mut at_ana, mut at_ben) = (first?, second?);
+/// assert_eq!((at_ana.connection.peer(), at_ben.connection.peer()), (ben, ana));
+/// at_ana.sender.send("what comes next".into()).await?; // on the stream of the hello
+/// assert_eq!(at_ben.receiver.receive().await?.as_deref(), Some(&b"what comes next"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Established<C: Connection> {
     /// The connection.
@@ -252,6 +323,28 @@ pub async fn dial<T: Transport>(
 /// # Errors
 ///
 /// [`ConnectError`]; the connection is closed.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::id::EntryId;
+/// use basefs::net::{Access, Admission, ConnectError, Transport, dial, welcome};
+///
+/// let (ours, theirs) = (EntryId::from_bytes([7; 32]), EntryId::from_bytes([8; 32]));
+/// let [ours, theirs] = [ours, theirs].map(|id| Admission::new(id, Access::Public));
+/// let dialling = dial(&at_ana, "10.0.0.2:1".parse()?, ben, &theirs);
+/// let welcoming = async { welcome(at_ben.accept().await.unwrap(), &ours).await };
+/// let (dialled, welcomed) = tokio::join!(dialling, welcoming);
+/// assert_eq!(welcomed.unwrap_err(), ConnectError::OtherHierarchy);
+/// assert_eq!(dialled.unwrap_err(), ConnectError::OtherHierarchy); // she is told
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub async fn welcome<C: Connection>(
     connection: C,
     admission: &Admission,
@@ -282,6 +375,35 @@ async fn timed_hello<C: Connection>(
 /// # Errors
 ///
 /// [`ConnectError`]; the connection is closed, and the peer told why.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::Transport;
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// # use basefs::id::EntryId;
+/// use basefs::net::{Access, Admission, ConnectError, ReadSecret, Role, hello};
+///
+/// let hierarchy = EntryId::from_bytes([7; 32]);
+/// let [secret, guess] = [1, 2].map(|n| {
+///     let current = ReadSecret::from_bytes([n; 32]);
+///     Admission::new(hierarchy, Access::Secret { current, also_accepted: vec![] })
+/// });
+/// let (first, second) = tokio::join!(
+///     hello(to_ben, Role::Dialer, &guess),
+///     hello(to_ana, Role::Responder, &secret),
+/// );
+/// assert_eq!(first.unwrap_err(), ConnectError::WrongSecret);
+/// assert_eq!(second.unwrap_err(), ConnectError::WrongSecret);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub async fn hello<C: Connection>(
     connection: C,
     role: Role,

@@ -52,6 +52,31 @@ use crate::limits::MAX_FRAME;
 pub const MAX_PUSH: usize = 96 * 1_024;
 
 /// Finds and accepts peers.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// use basefs::net::{Connection, Transport};
+///
+/// async fn reach<T: Transport>(from: &T, to: &T) -> Option<T::Connection> {
+///     let address = *to.local_addresses().first()?;
+///     from.connect(address, to.node()).await.ok()
+/// }
+///
+/// let connection = reach(&at_ana, &at_ben).await.ok_or("not reached")?;
+/// assert_eq!(connection.peer(), ben);
+/// assert_eq!(at_ben.accept().await.map(|other| other.peer()), Some(ana));
+/// at_ben.close(); // and with it all that it accepted
+/// at_ben.wait_closed().await;
+/// assert!(at_ben.accept().await.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Transport: Send + Sync + 'static {
     /// What it makes.
     type Connection: Connection;
@@ -84,6 +109,35 @@ pub trait Transport: Send + Sync + 'static {
 }
 
 /// An authenticated connection to one peer.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::Transport;
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// use basefs::net::{CloseReason, Connection, FrameReceiver, FrameSender, LinkError};
+///
+/// assert_eq!((to_ben.node(), to_ben.peer()), (ana, ben));
+/// assert_eq!(to_ben.binding(), to_ana.binding()); // the same at both ends, and nowhere else
+///
+/// let (mut ask, mut answer) = to_ben.open().await?;
+/// ask.send("how are you?".into()).await?; // only now the peer learns of the stream
+/// let (mut reply, mut question) = to_ana.accept().await?;
+/// assert_eq!(question.receive().await?.as_deref(), Some(&b"how are you?"[..]));
+/// reply.send("well".into()).await?;
+/// assert_eq!(answer.receive().await?.as_deref(), Some(&b"well"[..]));
+///
+/// to_ana.close(CloseReason::Done);
+/// assert_eq!(to_ben.closed().await, LinkError::Closed(CloseReason::Done));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Connection: Clone + Send + Sync + 'static {
     /// Sends frames.
     type Sender: FrameSender;
@@ -118,6 +172,27 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// Sends a datagram of at most [`MAX_DATAGRAM`](crate::limits::MAX_DATAGRAM) bytes. Never
     /// waits: it is lost if it is longer than the path allows or the connection is gone, and where
     /// there is no room, some of those that wait are.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use basefs::id::NodeId;
+    /// # use basefs::net::memory::MemoryNetwork;
+    /// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+    /// # let network = MemoryNetwork::new();
+    /// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+    /// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+    /// # use basefs::net::Transport;
+    /// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+    /// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+    /// use basefs::limits::MAX_DATAGRAM;
+    /// use basefs::net::Connection;
+    ///
+    /// to_ben.send_datagram(vec![0; MAX_DATAGRAM + 1].into()); // too long: it is lost
+    /// to_ben.send_datagram("hello".into());
+    /// assert_eq!(to_ana.receive_datagram().await?, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn send_datagram(&self, datagram: Bytes);
 
     /// The next datagram. It may come twice, late or never. Before the hello nobody asks.
@@ -131,6 +206,27 @@ pub trait Connection: Clone + Send + Sync + 'static {
     ///
     /// [`LinkError::FrameTooLong`], and nothing was sent; [`LinkError::Closed`] if the peer had no
     /// room or closed the connection. What the peer's node makes of the frame is not known.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use basefs::id::NodeId;
+    /// # use basefs::net::memory::MemoryNetwork;
+    /// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+    /// # let network = MemoryNetwork::new();
+    /// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+    /// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+    /// # use basefs::net::Transport;
+    /// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+    /// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+    /// use basefs::net::{Connection, LinkError, MAX_PUSH};
+    ///
+    /// let (pushed, received) = tokio::join!(to_ben.push("news".into()), to_ana.receive_push());
+    /// assert_eq!((pushed, received), (Ok(()), Ok("news".into())));
+    /// let too_long = to_ben.push(vec![0; MAX_PUSH + 1].into()).await;
+    /// assert!(matches!(too_long, Err(LinkError::FrameTooLong { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn push(&self, frame: Bytes) -> impl Future<Output = Result<(), LinkError>> + Send;
 
     /// The next frame that has arrived in whole on a stream of its own, in the order in which
@@ -156,6 +252,30 @@ pub trait Connection: Clone + Send + Sync + 'static {
 }
 
 /// Sends frames in order. Dropping it finishes the stream.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::Transport;
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// use basefs::limits::MAX_FRAME;
+/// use basefs::net::{Connection, FrameSender, LinkError};
+///
+/// let (mut sender, _receiver) = to_ben.open().await?;
+/// let too_long = sender.send(vec![0; MAX_FRAME + 1].into()).await;
+/// assert!(matches!(too_long, Err(LinkError::FrameTooLong { .. })));
+/// sender.send("one".into()).await?; // nothing of the other was sent
+/// sender.finish();
+/// # drop(to_ana);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait FrameSender: Send + 'static {
     /// Sends one frame of at most [`MAX_FRAME`] bytes; waits while the peer does not read.
     ///
@@ -168,6 +288,29 @@ pub trait FrameSender: Send + 'static {
 }
 
 /// Receives frames in order.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::{Connection, Transport};
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// use basefs::net::{FrameReceiver, FrameSender};
+///
+/// let (mut sender, _) = to_ben.open().await?;
+/// sender.send("short".into()).await?;
+/// sender.send("much longer than that".into()).await?;
+/// let (_, mut receiver) = to_ana.accept().await?;
+/// assert_eq!(receiver.receive_at_most(10).await?.as_deref(), Some(&b"short"[..]));
+/// assert!(receiver.receive_at_most(10).await.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait FrameReceiver: Send + 'static {
     /// The next frame, or nothing when the peer has finished. Dropping the future loses nothing.
     fn receive(&mut self) -> impl Future<Output = Result<Option<Bytes>, LinkError>> + Send {
@@ -183,6 +326,14 @@ pub trait FrameReceiver: Send + 'static {
 }
 
 /// Counters of one connection, in bytes of UDP payload where the transport can tell.
+///
+/// ```
+/// use basefs::net::LinkStats;
+///
+/// let stats = LinkStats { packets: 1_000, lost: 20, rtt_micros: 48_000, ..LinkStats::default() };
+/// let percent = 100 * stats.lost / stats.packets.max(1);
+/// assert_eq!(format!("{percent} % lost, {} ms", stats.rtt_micros / 1_000), "2 % lost, 48 ms");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkStats {
     /// Bytes sent, headers and repetitions included.
@@ -240,6 +391,12 @@ impl CloseReason {
 
     /// The code on the wire; part of the protocol. A connection that is merely dropped closes
     /// with 0.
+    ///
+    /// ```
+    /// use basefs::net::CloseReason;
+    ///
+    /// assert_eq!((CloseReason::Done.code(), CloseReason::Expelled.code()), (0, 6));
+    /// ```
     pub const fn code(self) -> u32 {
         match self {
             CloseReason::Done => 0,

@@ -40,6 +40,71 @@ use crate::time::Timestamp;
 ///
 /// The driver calls all of it from several threads. What may block, [`store`](Self::store) and the
 /// methods of [`Archive`], it calls where blocking is allowed.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::convert::Infallible;
+/// use std::sync::Arc;
+/// use basefs::id::BlockId;
+/// use basefs::log::EntryNo;
+/// use basefs::net::Host;
+/// use basefs::node::{Archive, Node, Replica};
+/// use bytes::Bytes;
+/// use parking_lot::Mutex;
+/// use tokio::sync::Notify;
+///
+/// /// A replica that is forgotten with the process.
+/// struct Shelf {
+///     node: Mutex<Node>,
+///     kept: Mutex<(Vec<Bytes>, BTreeMap<BlockId, Bytes>)>,
+///     wake: Notify,
+/// }
+///
+/// impl Archive for Shelf {
+///     type Error = Infallible;
+///
+///     fn entry(&self, no: EntryNo) -> Result<Bytes, Infallible> {
+///         Ok(self.kept.lock().0[no.index()].clone())
+///     }
+///
+///     fn block(&self, id: &BlockId) -> Result<Option<Bytes>, Infallible> {
+///         Ok(self.kept.lock().1.get(id).cloned())
+///     }
+/// }
+///
+/// impl Host for Shelf {
+///     fn with_node<R>(&self, work: impl FnOnce(&mut Node) -> R) -> R {
+///         work(&mut self.node.lock())
+///     }
+///
+///     fn store(&self) -> Result<(), Infallible> {
+///         let mut kept = self.kept.lock(); // held from taking to storing: in order
+///         let effects = self.node.lock().take_effects();
+///         kept.0.extend(effects.admitted.iter().map(|entry| entry.bytes().clone()));
+///         kept.1.extend(effects.blocks);
+///         self.node.lock().stored(effects.mark);
+///         Ok(())
+///     }
+///
+///     fn wake(&self) -> &Notify {
+///         &self.wake
+///     }
+/// }
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::{EntryId, NodeId};
+/// # use basefs::net::memory::MemoryNetwork;
+/// # use basefs::net::{Access, Admission, Driver};
+/// # let network = MemoryNetwork::new();
+/// # let transport = network.bind("10.0.0.1:1".parse()?, NodeId::from_bytes([1; 32]))?;
+/// let hierarchy = EntryId::from_bytes([7; 32]);
+/// let node = Mutex::new(Node::new(Replica::new(hierarchy, 1), [9; 32]));
+/// let host = Arc::new(Shelf { node, kept: Mutex::default(), wake: Notify::new() });
+/// let running = Driver::spawn(transport, host, Admission::new(hierarchy, Access::Public), []);
+/// running.shutdown().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Host: Archive<Error: fmt::Display + Send> + Send + Sync + 'static {
     /// Runs `work` on the node, alone. It takes some milliseconds at most and must not be made to
     /// wait for a disk: whoever holds the lock does not commit.
@@ -90,6 +155,93 @@ impl Driver {
     /// on a tokio runtime, which runs it until [`Handle::shutdown`], or until the handle is
     /// dropped. Who is let in can be changed through the gate while it runs; an
     /// [`Admission`](super::Admission) makes one that nobody else has.
+    ///
+    /// ```
+    /// # use std::collections::BTreeMap;
+    /// # use std::convert::Infallible;
+    /// # use std::sync::Arc;
+    /// # use basefs::id::BlockId;
+    /// # use basefs::log::EntryNo;
+    /// # use basefs::net::Host;
+    /// # use basefs::node::{Archive, Node, Replica};
+    /// # use bytes::Bytes;
+    /// # use parking_lot::Mutex;
+    /// # use tokio::sync::Notify;
+    /// # /// A replica that is forgotten with the process.
+    /// # struct Shelf {
+    /// #     node: Mutex<Node>,
+    /// #     kept: Mutex<(Vec<Bytes>, BTreeMap<BlockId, Bytes>)>,
+    /// #     wake: Notify,
+    /// # }
+    /// #
+    /// # impl Archive for Shelf {
+    /// #     type Error = Infallible;
+    /// #
+    /// #     fn entry(&self, no: EntryNo) -> Result<Bytes, Infallible> {
+    /// #         Ok(self.kept.lock().0[no.index()].clone())
+    /// #     }
+    /// #
+    /// #     fn block(&self, id: &BlockId) -> Result<Option<Bytes>, Infallible> {
+    /// #         Ok(self.kept.lock().1.get(id).cloned())
+    /// #     }
+    /// # }
+    /// #
+    /// # impl Host for Shelf {
+    /// #     fn with_node<R>(&self, work: impl FnOnce(&mut Node) -> R) -> R {
+    /// #         work(&mut self.node.lock())
+    /// #     }
+    /// #
+    /// #     fn store(&self) -> Result<(), Infallible> {
+    /// #         let mut kept = self.kept.lock(); // held from taking to storing: in order
+    /// #         let effects = self.node.lock().take_effects();
+    /// #         kept.0.extend(effects.admitted.iter().map(|entry| entry.bytes().clone()));
+    /// #         kept.1.extend(effects.blocks);
+    /// #         self.node.lock().stored(effects.mark);
+    /// #         Ok(())
+    /// #     }
+    /// #
+    /// #     fn wake(&self) -> &Notify {
+    /// #         &self.wake
+    /// #     }
+    /// # }
+    /// # let shelf = |genesis, seed| {
+    /// #     let node = Mutex::new(Node::new(Replica::new(genesis, 1), [seed; 32]));
+    /// #     Arc::new(Shelf { node, kept: Mutex::default(), wake: Notify::new() })
+    /// # };
+    /// # use basefs::entry::{Body, Payload};
+    /// # use basefs::id::{DirId, EntryId, NodeId};
+    /// # use basefs::net::memory::MemoryNetwork;
+    /// # use basefs::time::WallTime;
+    /// # use basefs::wire::SecretKey;
+    /// # let key = SecretKey::from_seed([7; 32]);
+    /// # let genesis = Body {
+    /// #     dir: DirId::from_bytes([0; 32]),
+    /// #     name: "example".into(),
+    /// #     prev: vec![],
+    /// #     cap: EntryId::from_bytes([0; 32]),
+    /// #     key: key.public(),
+    /// #     seq: 0,
+    /// #     aprev: None,
+    /// #     ts: WallTime::from_millis(0),
+    /// #     payload: Payload::Genesis { roots: vec![key.public()], nonce: [1; 16] },
+    /// # }
+    /// # .sign(&key)?;
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+    /// # let network = MemoryNetwork::new();
+    /// use basefs::net::{Access, Admission, Driver, Gate, PeerAddress};
+    ///
+    /// let (here, there) = (shelf(genesis.id(), 1), shelf(genesis.id(), 2)); // hosts: see [`Host`]
+    /// let gate = Gate::new(Admission::new(genesis.id(), Access::Public)); // kept, to change it later
+    /// let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+    /// let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+    /// let ana = PeerAddress { node: ana, addresses: vec!["10.0.0.1:1".parse()?] };
+    /// let answering = Driver::spawn(at_ana, here, gate.clone(), []);
+    /// let dialling = Driver::spawn(at_ben, there, gate.clone(), [ana]);
+    /// assert_eq!(dialling.peers()[0].node, answering.node());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn<T: Transport, H: Host>(
         transport: T,
         host: Arc<H>,
@@ -107,6 +259,106 @@ impl Driver {
 }
 
 /// A running node. Dropping it stops the node, without waiting for what is under way.
+///
+/// ```
+/// # use std::collections::BTreeMap;
+/// # use std::convert::Infallible;
+/// # use std::sync::Arc;
+/// # use basefs::id::BlockId;
+/// # use basefs::log::EntryNo;
+/// # use basefs::net::Host;
+/// # use basefs::node::{Archive, Node, Replica};
+/// # use bytes::Bytes;
+/// # use parking_lot::Mutex;
+/// # use tokio::sync::Notify;
+/// # /// A replica that is forgotten with the process.
+/// # struct Shelf {
+/// #     node: Mutex<Node>,
+/// #     kept: Mutex<(Vec<Bytes>, BTreeMap<BlockId, Bytes>)>,
+/// #     wake: Notify,
+/// # }
+/// #
+/// # impl Archive for Shelf {
+/// #     type Error = Infallible;
+/// #
+/// #     fn entry(&self, no: EntryNo) -> Result<Bytes, Infallible> {
+/// #         Ok(self.kept.lock().0[no.index()].clone())
+/// #     }
+/// #
+/// #     fn block(&self, id: &BlockId) -> Result<Option<Bytes>, Infallible> {
+/// #         Ok(self.kept.lock().1.get(id).cloned())
+/// #     }
+/// # }
+/// #
+/// # impl Host for Shelf {
+/// #     fn with_node<R>(&self, work: impl FnOnce(&mut Node) -> R) -> R {
+/// #         work(&mut self.node.lock())
+/// #     }
+/// #
+/// #     fn store(&self) -> Result<(), Infallible> {
+/// #         let mut kept = self.kept.lock(); // held from taking to storing: in order
+/// #         let effects = self.node.lock().take_effects();
+/// #         kept.0.extend(effects.admitted.iter().map(|entry| entry.bytes().clone()));
+/// #         kept.1.extend(effects.blocks);
+/// #         self.node.lock().stored(effects.mark);
+/// #         Ok(())
+/// #     }
+/// #
+/// #     fn wake(&self) -> &Notify {
+/// #         &self.wake
+/// #     }
+/// # }
+/// # let shelf = |genesis, seed| {
+/// #     let node = Mutex::new(Node::new(Replica::new(genesis, 1), [seed; 32]));
+/// #     Arc::new(Shelf { node, kept: Mutex::default(), wake: Notify::new() })
+/// # };
+/// # use basefs::entry::{Body, Payload};
+/// # use basefs::id::{DirId, EntryId, NodeId};
+/// # use basefs::net::memory::MemoryNetwork;
+/// # use basefs::time::WallTime;
+/// # use basefs::wire::SecretKey;
+/// # let key = SecretKey::from_seed([7; 32]);
+/// # let genesis = Body {
+/// #     dir: DirId::from_bytes([0; 32]),
+/// #     name: "example".into(),
+/// #     prev: vec![],
+/// #     cap: EntryId::from_bytes([0; 32]),
+/// #     key: key.public(),
+/// #     seq: 0,
+/// #     aprev: None,
+/// #     ts: WallTime::from_millis(0),
+/// #     payload: Payload::Genesis { roots: vec![key.public()], nonce: [1; 16] },
+/// # }
+/// # .sign(&key)?;
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # use std::time::Duration;
+/// # use basefs::net::{Access, Admission, Driver, PeerAddress};
+/// # let admission = Admission::new(genesis.id(), Access::Public);
+/// # let (here, there) = (shelf(genesis.id(), 1), shelf(genesis.id(), 2));
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # let (id, seconds) = (genesis.id(), Duration::from_secs(9));
+/// # here.with_node(|node| node.offer(genesis));
+/// # here.store()?;
+/// let at_ana = Driver::spawn(at_ana, here, admission.clone(), []); // she has one entry
+/// let at_ben = Driver::spawn(at_ben, there.clone(), admission, []);
+/// let addresses = at_ana.local_addresses().to_vec();
+/// at_ben.add_peer(PeerAddress { node: at_ana.node(), addresses });
+///
+/// assert_eq!(at_ana.wait_replicated(vec![id], 1, seconds).await?, [ben]);
+/// at_ben.synchronise(Some(ana), seconds).await?;
+/// assert_eq!(there.with_node(|node| node.replica().log().len()), 1);
+/// let link = at_ben.peers()[0].link.clone().ok_or("not connected")?;
+/// assert!(link.dialed && link.last_sync.is_some_and(|sync| sync.equal));
+///
+/// at_ben.leave(seconds).await; // says goodbye
+/// at_ben.shutdown().await?;
+/// at_ana.shutdown().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Handle {
     registry: Arc<Registry>,
@@ -244,6 +496,24 @@ pub struct PeerStatus {
 }
 
 /// What is known of a connection.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use std::time::Duration;
+/// # use basefs::Fs;
+/// # let mut config = basefs::net::QuicConfig::default();
+/// # config.listen = "127.0.0.1:0".parse()?;
+/// # let ana = Fs::in_memory()?;
+/// # let at_ana = ana.serve(config.clone()).await?;
+/// # let ben = Fs::builder().join(&at_ana.ticket()).open()?;
+/// # let at_ben = ben.serve(config).await?;
+/// # at_ben.wait_synced(Duration::from_secs(9)).await?;
+/// let link = at_ben.peers()[0].link.clone().ok_or("not connected")?;
+/// assert!(link.dialed, "Ben joined, so he dialled");
+/// println!("for {:?}, {} bytes received", link.age, link.stats.received);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinkStatus {
@@ -258,6 +528,26 @@ pub struct LinkStatus {
 }
 
 /// How a session of reconciliation ended.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use std::time::Duration;
+/// # use basefs::Fs;
+/// # let mut config = basefs::net::QuicConfig::default();
+/// # config.listen = "127.0.0.1:0".parse()?;
+/// # let ana = Fs::in_memory()?;
+/// # let at_ana = ana.serve(config.clone()).await?;
+/// # let ben = Fs::builder().join(&at_ana.ticket()).open()?;
+/// # let at_ben = ben.serve(config).await?;
+/// # at_ben.wait_synced(Duration::from_secs(9)).await?;
+/// let link = at_ben.peers()[0].link.clone().ok_or("not connected")?;
+/// if let Some(sync) = link.last_sync {
+///     assert!(sync.equal);
+///     println!("{} sent, {} received, {:?} ago", sync.sent, sync.received, sync.age);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SyncReport {
@@ -272,6 +562,26 @@ pub struct SyncReport {
 }
 
 /// Why waiting for a peer to be equal was given up.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use std::time::Duration;
+/// # use basefs::Fs;
+/// # let mut config = basefs::net::QuicConfig::default();
+/// # config.listen = "127.0.0.1:0".parse()?;
+/// use basefs::net::SynchroniseError;
+///
+/// let node = Fs::in_memory()?.serve(config).await?;
+/// match node.wait_synced(Duration::from_millis(10)).await {
+///     Ok(()) => println!("as far as everybody else"),
+///     Err(SynchroniseError::NotConnected) => println!("nobody is there: look at `peers`"),
+///     Err(error) => println!("{error}"),
+/// }
+/// let alone = node.sync_now(Duration::from_secs(9)).await;
+/// assert_eq!(alone, Err(SynchroniseError::NotConnected));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SynchroniseError {
@@ -329,6 +639,14 @@ impl fmt::Display for ReplicationError {
 impl ::core::error::Error for ReplicationError {}
 
 /// Why a node stopped otherwise than it was told to. All its connections are closed.
+///
+/// ```
+/// use basefs::net::DriverError;
+///
+/// let error = DriverError::Host { what: "no space is left on the device".into() };
+/// let told = error.to_string();
+/// assert_eq!(told, "the node stopped, its store failed: no space is left on the device");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DriverError {
