@@ -110,6 +110,8 @@ id_type! {
     /// let bytes = b"hello";
     /// let id: BlockId = block::id(bytes);
     /// assert_eq!(id.as_bytes(), blake3::hash(bytes).as_bytes());
+    /// assert_eq!(BlockId::from_bytes(*blake3::hash(bytes).as_bytes()), id);
+    /// assert_eq!(BlockId::from_slice(bytes), None); // not of 32 bytes
     /// ```
     BlockId
 }
@@ -137,6 +139,7 @@ id_type! {
     /// let key = SecretKey::from_seed([7; 32]).public();
     /// let node = NodeId::from_bytes(*key.as_bytes()); // the same bytes, another meaning
     /// assert_eq!(node.to_string(), key.to_string());
+    /// assert_eq!(NodeId::from_slice(node.as_bytes()), Some(node));
     /// ```
     NodeId
 }
@@ -151,6 +154,8 @@ id_type! {
     /// let before: VersionId = fs.version()?.id();
     /// fs.write("/motd", "hello")?;
     /// assert_ne!(fs.version()?.id(), before);
+    /// assert_eq!(VersionId::from_slice(before.as_bytes()), Some(before));
+    /// assert_eq!(VersionId::from_bytes(*before.as_bytes()), before);
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -164,6 +169,8 @@ id_type! {
     /// use basefs::wire::SecretKey;
     ///
     /// let key: PublicKey = SecretKey::from_seed([7; 32]).public();
+    /// assert_eq!(PublicKey::from_bytes(*key.as_bytes()), key); // no check that it is a point
+    /// assert_eq!(PublicKey::from_slice(key.as_bytes()), Some(key));
     /// assert_eq!(key.to_string().parse(), Ok(key)); // as handed on to whoever grants it something
     /// ```
     PublicKey

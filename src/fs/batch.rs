@@ -20,6 +20,7 @@ use crate::fs::verbs::Expected;
 /// let mut batch = fs.batch();
 /// batch.write("/etc/hostname", "ana")?;
 /// batch.symlink("hostname", "/etc/name");
+/// assert_eq!((batch.len(), batch.is_empty(), batch.content_bytes()), (2, false, 3));
 /// batch.commit()?;
 /// assert_eq!(fs.read("/etc/hostname")?, "ana");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -58,7 +58,7 @@ pub enum FileType {
 /// let about = fs.metadata("/bin/tool")?;
 /// assert!(about.is_file() && !about.is_dir() && !about.is_symlink() && !about.is_executable());
 /// assert_eq!((about.len(), about.is_empty(), about.version()), (9, false, Some(version)));
-/// assert!(about.is_here());
+/// assert_eq!((about.file_type(), about.is_here()), (&basefs::fs::FileType::File, true));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,6 +27,7 @@ const STABLE: Duration = Duration::from_secs(30);
 /// let now = Timestamp::ZERO;
 /// assert_eq!(backoff.failed(now, 0) - now, Duration::from_millis(500));
 /// assert_eq!(backoff.failed(now, u32::MAX) - now, Duration::from_millis(500));
+/// assert_eq!(backoff.failures(), 2);
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Backoff {

@@ -20,7 +20,6 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::{Arc, Weak};
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -30,17 +29,17 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use super::{
-    BindError, CloseReason, ConnectError, Connection, LinkError, LinkStats, Transport, framing,
-};
+use super::{BindError, CloseReason, ConnectError, Connection, LinkError, LinkStats, framing};
 use crate::gossip::Path;
 use crate::id::NodeId;
 use crate::limits::MAX_DATAGRAM;
 
 mod stream;
+mod transport;
 
 use stream::Announcement;
 pub use stream::{MemoryReceiver, MemorySender};
+pub use transport::MemoryTransport;
 
 /// Connections that wait to be accepted, as for the real transport.
 const MAX_READY: usize = 64;
@@ -132,7 +131,7 @@ impl MemoryNetwork {
         }
         let (sender, ready) = mpsc::channel(MAX_READY);
         registry.listeners.insert(address, Listener { node, ready: sender });
-        Ok(MemoryTransport { network: self.clone(), address, node, ready: Mutex::new(ready) })
+        Ok(MemoryTransport::new(self.clone(), address, node, ready))
     }
 
     /// Cuts two nodes off from each other: their connections time out at once, and neither reaches
@@ -221,84 +220,6 @@ impl Registry {
         self.links.push(Arc::downgrade(&ours.end.link));
         place.send(theirs);
         Ok(ours)
-    }
-}
-
-/// A node's plug in a [`MemoryNetwork`]. Dropping it closes its connections and frees its address.
-///
-/// ```
-/// # tokio::runtime::Runtime::new()?.block_on(async {
-/// # use basefs::id::NodeId;
-/// # use basefs::net::memory::MemoryNetwork;
-/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
-/// # let network = MemoryNetwork::new();
-/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
-/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
-/// use basefs::net::Transport;
-///
-/// assert_eq!((at_ana.node(), at_ana.local_addresses()), (ana, vec!["10.0.0.1:1".parse()?]));
-/// drop(at_ben);
-/// assert!(at_ana.connect("10.0.0.2:1".parse()?, ben).await.is_err(), "nobody is there");
-/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-pub struct MemoryTransport {
-    network: MemoryNetwork,
-    address: SocketAddr,
-    node: NodeId,
-    ready: Mutex<mpsc::Receiver<MemoryConnection>>,
-}
-
-impl Transport for MemoryTransport {
-    type Connection = MemoryConnection;
-
-    fn node(&self) -> NodeId {
-        self.node
-    }
-
-    fn local_addresses(&self) -> Vec<SocketAddr> {
-        vec![self.address]
-    }
-
-    async fn connect(
-        &self,
-        address: SocketAddr,
-        expected: NodeId,
-    ) -> Result<MemoryConnection, ConnectError> {
-        let mut registry = self.network.registry.lock();
-        if !registry.listeners.contains_key(&self.address) {
-            return Err(ConnectError::Local { what: "the transport is closed".into() });
-        }
-        registry.connect(self.node, address, expected)
-    }
-
-    async fn accept(&self) -> Option<MemoryConnection> {
-        let mut ready = self.ready.lock().await;
-        loop {
-            let connection = ready.recv().await?;
-            if connection.end.link.ended.borrow().is_none() {
-                return Some(connection);
-            }
-        }
-    }
-
-    fn close(&self) {
-        let mut registry = self.network.registry.lock();
-        // The address may be somebody else's by now if this is the second call.
-        if registry.listeners.get(&self.address).is_some_and(|found| found.node == self.node) {
-            registry.listeners.remove(&self.address);
-        }
-        for side in [Side::Dialer, Side::Responder] {
-            let ended = Ended::Closed { by: side, reason: CloseReason::Done };
-            registry.end_links(|link| link.nodes[side.index()] == self.node, ended);
-        }
-    }
-}
-
-impl Drop for MemoryTransport {
-    fn drop(&mut self) {
-        self.close();
     }
 }
 

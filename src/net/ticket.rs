@@ -11,7 +11,7 @@ use serde_bytes::{ByteArray, ByteBuf};
 use zeroize::Zeroizing;
 
 use super::codec;
-use super::hello::{Access, Admission};
+use super::{Access, Admission};
 use crate::id::{EntryId, NodeId};
 use crate::wire::ReadSecret;
 

@@ -97,7 +97,9 @@ pub struct PathEffect {
 /// fs.grant_with("/team", ben, basefs::entry::Rights::Write, "ben")?;
 ///
 /// let plan = fs.revoke_plan("/team", ben, Keep::Seen)?;
+/// assert_eq!((plan.path(), plan.who()), ("/team", ben));
 /// assert!(plan.cut().is_empty() && plan.paths().is_empty(), "he wrote nothing yet");
+/// assert!(plan.pinned().is_empty() && plan.unpinned().is_empty());
 /// println!("{plan}");
 /// plan.apply()?;
 /// assert!(!fs.keys()?[1].is_live);

@@ -15,7 +15,7 @@ pub(super) struct Announcement {
     pub(super) pipes: Pipes,
 }
 
-/// Sends frames in a [`MemoryNetwork`].
+/// Sends frames in a [`MemoryNetwork`](super::MemoryNetwork).
 ///
 /// ```
 /// # tokio::runtime::Runtime::new()?.block_on(async {
@@ -95,7 +95,7 @@ impl Drop for MemorySender {
     }
 }
 
-/// Receives frames in a [`MemoryNetwork`].
+/// Receives frames in a [`MemoryNetwork`](super::MemoryNetwork).
 ///
 /// ```
 /// # tokio::runtime::Runtime::new()?.block_on(async {
