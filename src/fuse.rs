@@ -209,6 +209,19 @@ impl Mount {
     /// # Errors
     ///
     /// See [`MountError`]; nothing was mounted.
+    ///
+    /// ```no_run
+    /// use basefs::Fs;
+    /// use basefs::fuse::{Mount, MountOptions};
+    ///
+    /// let fs = Fs::open("/var/lib/shared")?;
+    /// let mut options = MountOptions::default();
+    /// options.at = Some(fs.at(&fs.version()?)?); // as it is now, for as long as it is mounted
+    /// let mount = Mount::spawn(&fs, "/mnt/yesterday", &options)?;
+    /// assert!(std::fs::write("/mnt/yesterday/motd", "hello").is_err());
+    /// mount.unmount()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn(
         fs: &Fs,
         dir: impl AsRef<Path>,
@@ -237,11 +250,32 @@ impl Mount {
     }
 
     /// Where it is mounted.
+    ///
+    /// ```no_run
+    /// # let fs = basefs::Fs::open("/var/lib/shared")?;
+    /// use basefs::fuse::{Mount, MountOptions};
+    /// use std::path::Path;
+    ///
+    /// let mount = Mount::spawn(&fs, "/mnt/../mnt/shared", &MountOptions::default())?;
+    /// assert_eq!(mount.dir(), Path::new("/mnt/shared")); // absolute, and without links
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Whether it is: `fusermount3 -u` and `umount` unmount it too.
+    ///
+    /// ```no_run
+    /// # let fs = basefs::Fs::open("/var/lib/shared")?;
+    /// use basefs::fuse::{Mount, MountOptions};
+    ///
+    /// let mount = Mount::spawn(&fs, "/mnt/shared", &MountOptions::default())?;
+    /// assert!(mount.is_mounted());
+    /// std::process::Command::new("fusermount3").arg("-u").arg(mount.dir()).status()?;
+    /// assert!(!mount.is_mounted());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_mounted(&self) -> bool {
         self.session.as_ref().is_some_and(|session| !session.guard.is_finished())
     }
@@ -251,6 +285,15 @@ impl Mount {
     /// # Errors
     ///
     /// The connection to the kernel broke.
+    ///
+    /// ```no_run
+    /// # let fs = basefs::Fs::open("/var/lib/shared")?;
+    /// use basefs::fuse::{Mount, MountOptions};
+    ///
+    /// let mount = Mount::spawn(&fs, "/mnt/shared", &MountOptions::default())?;
+    /// mount.join()?; // a program that does nothing else, until `umount /mnt/shared`
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn join(mut self) -> Result<(), MountError> {
         let Some(session) = self.session.take() else { return Ok(()) };
         let done = session.join().map_err(|error| self.io(error));
@@ -264,6 +307,18 @@ impl Mount {
     /// # Errors
     ///
     /// [`MountError::Lost`], or the system refused to unmount.
+    ///
+    /// ```no_run
+    /// # let fs = basefs::Fs::open("/var/lib/shared")?;
+    /// use basefs::fuse::{Mount, MountError, MountOptions};
+    ///
+    /// let mount = Mount::spawn(&fs, "/mnt/shared", &MountOptions::default())?;
+    /// match mount.unmount() {
+    ///     Err(MountError::Lost(error)) => eprintln!("what was being written is gone: {error}"),
+    ///     other => other?,
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unmount(mut self) -> Result<(), MountError> {
         self.end()
     }

@@ -88,26 +88,91 @@ macro_rules! id_type {
 
 id_type! {
     /// The id of an entry: a hash over its exact bytes, signature included (ID-1).
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    ///
+    /// let id = EntryId::from_bytes([0xab; 32]);
+    /// assert_eq!(id.to_string().parse(), Ok(id)); // 64 hexadecimal digits
+    /// assert_eq!(format!("{id:.8}, {id:?}"), "abababab, EntryId(abababab…)");
+    /// assert_eq!(EntryId::from_slice(id.as_bytes()), Some(id));
+    /// assert_eq!(EntryId::from_slice(b"too short"), None);
+    /// ```
     EntryId
 }
 id_type! {
     /// The id of a block: the plain BLAKE3-256 of its bytes.
+    ///
+    /// ```
+    /// use basefs::block;
+    /// use basefs::id::BlockId;
+    ///
+    /// let bytes = b"hello";
+    /// let id: BlockId = block::id(bytes);
+    /// assert_eq!(id.as_bytes(), blake3::hash(bytes).as_bytes());
+    /// assert_eq!(BlockId::from_bytes(*blake3::hash(bytes).as_bytes()), id);
+    /// assert_eq!(BlockId::from_slice(bytes), None); // not of 32 bytes
+    /// ```
     BlockId
 }
 id_type! {
     /// The id of a directory, derived from where and over what it was made (DIR-1).
+    ///
+    /// ```
+    /// use basefs::id::{DirId, EntryId};
+    /// use basefs::log::root_dir;
+    ///
+    /// let genesis = EntryId::from_bytes([7; 32]);
+    /// let root: DirId = root_dir(&genesis);
+    /// assert_eq!(DirId::from_slice(root.as_bytes()), Some(root));
+    /// assert_ne!(root.as_bytes(), genesis.as_bytes(), "derived, not the same");
+    /// ```
     DirId
 }
 id_type! {
     /// The identity of a node on the network: its Ed25519 public key.
+    ///
+    /// ```
+    /// use basefs::id::NodeId;
+    /// use basefs::wire::SecretKey;
+    ///
+    /// let key = SecretKey::from_seed([7; 32]).public();
+    /// let node = NodeId::from_bytes(*key.as_bytes()); // the same bytes, another meaning
+    /// assert_eq!(node.to_string(), key.to_string());
+    /// assert_eq!(NodeId::from_slice(node.as_bytes()), Some(node));
+    /// ```
     NodeId
 }
 id_type! {
     /// The short name of a version of the whole hierarchy: a hash over its frontier (AT-1).
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use basefs::id::VersionId;
+    ///
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let before: VersionId = fs.version()?.id();
+    /// fs.write("/motd", "hello")?;
+    /// assert_ne!(fs.version()?.id(), before);
+    /// assert_eq!(VersionId::from_slice(before.as_bytes()), Some(before));
+    /// assert_eq!(VersionId::from_bytes(*before.as_bytes()), before);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     VersionId
 }
 id_type! {
     /// The Ed25519 public key of an author of entries.
+    ///
+    /// ```
+    /// use basefs::id::PublicKey;
+    /// use basefs::wire::SecretKey;
+    ///
+    /// let key: PublicKey = SecretKey::from_seed([7; 32]).public();
+    /// assert_eq!(PublicKey::from_bytes(*key.as_bytes()), key); // no check that it is a point
+    /// assert_eq!(PublicKey::from_slice(key.as_bytes()), Some(key));
+    /// assert_eq!(key.to_string().parse(), Ok(key)); // as handed on to whoever grants it something
+    /// ```
     PublicKey
 }
 
@@ -137,6 +202,15 @@ impl LinkId {
 ///
 /// With `levels == 0` the root is the BLAKE3-256 of the content itself; above that it is the hash
 /// of a block that lists its children, `levels` steps above the content.
+///
+/// ```
+/// use basefs::block;
+/// use basefs::id::Content;
+///
+/// let bytes = b"Ana, Barcelona";
+/// let content = Content { root: block::id(bytes), size: bytes.len() as u64, levels: 0 };
+/// assert_eq!((content.size, content.root), (14, block::id(b"Ana, Barcelona")));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Content {
     /// Hash of the root block.

@@ -1,7 +1,21 @@
 //! Every bound in one place, each with its reason.
 //!
 //! The first part is consensus: replicas that disagree on one of these split the log. The rest
-//! protects one replica from its peers and can be tuned freely.
+//! protects one replica from its peers and can be tuned freely. Lengths are in bytes unless a
+//! limit says otherwise.
+//!
+//! ```
+//! # #[cfg(feature = "std")] {
+//! use basefs::limits::MAX_NAME;
+//! use basefs::{Fs, WriteError};
+//!
+//! let fs = Fs::in_memory()?;
+//! fs.write(format!("/{}", "a".repeat(MAX_NAME)), "")?;
+//! let error = fs.write(format!("/{}", "a".repeat(MAX_NAME + 1)), "").unwrap_err();
+//! assert!(matches!(error, WriteError::Path(_)), "{error}");
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 // --- Consensus: part of the format. ---
 

@@ -13,13 +13,22 @@ use core::time::Duration;
 /// use std::time::Duration;
 ///
 /// let start = Timestamp::from_micros(0);
-/// assert_eq!((start + Duration::from_millis(2)) - start, Duration::from_millis(2));
+/// let later = start + Duration::from_millis(2);
+/// assert_eq!((later - start, later.as_micros()), (Duration::from_millis(2), 2_000));
+/// assert_eq!(start - later, Duration::ZERO, "never negative");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
     /// The origin.
+    ///
+    /// ```
+    /// use basefs::time::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::ZERO, Timestamp::from_micros(0));
+    /// assert_eq!(Timestamp::ZERO, Timestamp::default());
+    /// ```
     pub const ZERO: Timestamp = Timestamp(0);
 
     /// An instant so many microseconds after the origin.

@@ -53,6 +53,16 @@ pub struct Audit {
 }
 
 /// A chain of entries under one capability.
+///
+/// ```
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/motd", "hello")?;
+/// let last = fs.write("/motd", "good morning")?;
+/// let chain = &fs.audit(&fs.author())?.chains[0];
+/// assert_eq!((chain.path.as_str(), chain.head, chain.length), ("/", last, 2));
+/// assert_eq!(chain.grant, fs.hierarchy()); // a root key writes by the genesis
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Chain {
@@ -70,6 +80,34 @@ pub struct Chain {
 ///
 /// Honest software does not do that, except when a replica is restored from a copy and goes on
 /// writing. The bytes prove it to anybody, without this replica.
+///
+/// ```
+/// # use basefs::entry::{Body, FileData, InvalidEntry, Payload};
+/// # use basefs::id::{DirId, EntryId};
+/// # use basefs::time::WallTime;
+/// # use basefs::wire::SecretKey;
+/// use basefs::fs::Equivocation;
+///
+/// let key = SecretKey::from_seed([7; 32]);
+/// let after_the_same = |name: &str| {
+/// #     let body = Body {
+/// #         dir: DirId::from_bytes([1; 32]),
+/// #         name: name.into(),
+/// #         prev: vec![],
+/// #         cap: EntryId::from_bytes([2; 32]),
+/// #         key: key.public(),
+/// #         seq: 1,
+/// #         aprev: Some(EntryId::from_bytes([3; 32])),
+/// #         ts: WallTime::from_millis(0),
+/// #         payload: Payload::Write { executable: false, data: FileData::Inline("".into()) },
+/// #     };
+///     // An entry of the key, always with the same predecessor.
+/// #     Ok::<_, InvalidEntry>(body.sign(&key)?.bytes().clone())
+/// };
+/// let proof = Equivocation { first: after_the_same("a")?, second: after_the_same("b")? };
+/// assert_eq!(proof.convicts(), Some(key.public()));
+/// # Ok::<(), InvalidEntry>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Equivocation {
     /// The bytes of one entry.

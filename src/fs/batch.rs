@@ -20,6 +20,7 @@ use crate::fs::verbs::Expected;
 /// let mut batch = fs.batch();
 /// batch.write("/etc/hostname", "ana")?;
 /// batch.symlink("hostname", "/etc/name");
+/// assert_eq!((batch.len(), batch.is_empty(), batch.content_bytes()), (2, false, 3));
 /// batch.commit()?;
 /// assert_eq!(fs.read("/etc/hostname")?, "ana");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -53,6 +54,17 @@ impl Batch {
     /// # Errors
     ///
     /// The content is too large. Whether the write is allowed is found out at commit.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let mut batch = fs.batch();
+    /// batch.write("/users/ana/info", "Ana")?;
+    /// batch.write("/users/ana/info", "Ana, Barcelona")?; // one after the other
+    /// assert!(!fs.exists("/users"), "nothing is done yet");
+    /// batch.commit()?;
+    /// assert_eq!(fs.read("/users/ana/info")?, "Ana, Barcelona");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write(
         &mut self,
         path: impl AsRef<str>,
@@ -66,6 +78,15 @@ impl Batch {
     /// # Errors
     ///
     /// The content is too large.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let mut batch = fs.batch();
+    /// batch.write_executable("/bin/tool", "#!/bin/sh", true)?;
+    /// batch.commit()?;
+    /// assert!(fs.metadata("/bin/tool")?.is_executable());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write_executable(
         &mut self,
         path: impl AsRef<str>,
@@ -88,22 +109,64 @@ impl Batch {
     }
 
     /// Makes a directory and those above it.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let mut batch = fs.batch();
+    /// batch.create_dir_all("/var/log");
+    /// batch.create_dir_all("/var"); // it is no error that it exists
+    /// batch.commit()?;
+    /// assert!(fs.metadata("/var/log")?.is_dir());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn create_dir_all(&mut self, path: impl AsRef<str>) {
         self.operations.push(Operation::CreateDirAll { path: path.as_ref().to_string() });
     }
 
     /// Makes a symbolic link at `path` with the text `target`.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let mut batch = fs.batch();
+    /// batch.write("/releases/2/tool", "new")?;
+    /// batch.symlink("releases/2", "/current");
+    /// batch.commit()?; // nobody sees the link without what it points to
+    /// assert_eq!(fs.read_link("/current")?, "releases/2");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn symlink(&mut self, target: impl AsRef<str>, path: impl AsRef<str>) {
         let (target, path) = (target.as_ref().to_string(), path.as_ref().to_string());
         self.operations.push(Operation::Symlink { target, path });
     }
 
     /// Removes a file, a symbolic link or an empty directory.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/tmp/x", "1")?;
+    /// let mut batch = fs.batch();
+    /// batch.remove("/tmp/x");
+    /// batch.remove("/tmp"); // it is empty by then
+    /// batch.commit()?;
+    /// assert!(!fs.exists("/tmp"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove(&mut self, path: impl AsRef<str>) {
         self.operations.push(Operation::Remove { path: path.as_ref().to_string(), all: false });
     }
 
     /// Removes whatever is at a path, and everything below.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/config/old", "1")?;
+    /// let mut batch = fs.batch();
+    /// batch.remove_all("/config");
+    /// batch.write("/config/new", "2")?;
+    /// batch.commit()?; // one directory in place of the other
+    /// assert!(fs.exists("/config/new") && !fs.exists("/config/old"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_all(&mut self, path: impl AsRef<str>) {
         self.operations.push(Operation::Remove { path: path.as_ref().to_string(), all: true });
     }
@@ -157,12 +220,34 @@ impl Batch {
     }
 
     /// Moves what is at a path, also across the boundary of a grant: see [`Fs::rename_across`].
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/ben/notes/1", "one")?;
+    /// fs.grant("/ben", basefs::wire::SecretKey::from_seed([7; 32]).public())?;
+    /// let mut batch = fs.batch();
+    /// batch.rename_across("/ben/notes", "/notes"); // permissions do not move along
+    /// batch.commit()?;
+    /// assert_eq!(fs.read("/notes/1")?, "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rename_across(&mut self, from: impl AsRef<str>, to: impl AsRef<str>) {
         let (from, to) = (from.as_ref().to_string(), to.as_ref().to_string());
         self.operations.push(Operation::Rename { from, to, across: true });
     }
 
     /// Gives what is at `original` a further name: see [`Fs::link`].
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/photos/1.jpg", "a sunset")?;
+    /// let mut batch = fs.batch();
+    /// batch.link("/photos/1.jpg", "/best/1.jpg"); // without its content: that is here already
+    /// assert_eq!(batch.content_bytes(), 0);
+    /// batch.commit()?;
+    /// assert_eq!(fs.read("/best/1.jpg")?, "a sunset");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn link(&mut self, original: impl AsRef<str>, path: impl AsRef<str>) {
         let (original, path) = (original.as_ref().to_string(), path.as_ref().to_string());
         self.operations.push(Operation::Link { original, path });
@@ -179,6 +264,21 @@ impl Batch {
     }
 
     /// Bytes of content so far.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let mut batch = fs.batch();
+    /// assert!(batch.is_empty());
+    /// for n in 0..1_000 {
+    ///     batch.write(format!("/import/{n}"), vec![0; 100])?;
+    ///     if batch.content_bytes() >= 64 << 20 {
+    ///         std::mem::replace(&mut batch, fs.batch()).commit()?;
+    ///     }
+    /// }
+    /// assert_eq!((batch.len(), batch.content_bytes()), (1_000, 100_000));
+    /// batch.commit()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn content_bytes(&self) -> usize {
         self.bytes
     }

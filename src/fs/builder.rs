@@ -68,12 +68,42 @@ pub struct Builder {
 impl Builder {
     /// Keeps keys and, unless a store is given, the store in this directory. Without a directory
     /// keys are made anew and forgotten with the process, unless they are given.
+    ///
+    /// ```
+    /// use basefs::Fs;
+    /// use basefs::fs::{AUTHOR_KEY_FILE, NODE_KEY_FILE};
+    ///
+    /// # #[cfg(feature = "redb")] {
+    /// let dir = tempfile::tempdir()?;
+    /// let author = Fs::builder().dir(dir.path()).open()?.author();
+    /// for file in [AUTHOR_KEY_FILE, NODE_KEY_FILE] {
+    ///     assert!(dir.path().join(file).exists());
+    /// }
+    /// assert_eq!(Fs::builder().dir(dir.path()).open()?.author(), author);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.dir = Some(dir.as_ref().to_path_buf());
         self
     }
 
     /// Uses this store.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use basefs::Fs;
+    /// use basefs::store::{MemoryStore, Store};
+    ///
+    /// let store = Arc::new(MemoryStore::new()); // or one of your own
+    /// let fs = Fs::builder().store(store.clone()).open()?;
+    /// fs.write("/motd", "hello")?;
+    /// drop(fs);
+    /// assert!(store.stats().commits > 0);
+    /// let fs = Fs::builder().store(store).open()?; // a new key, the same hierarchy
+    /// assert_eq!(fs.read("/motd")?, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn store(mut self, store: SharedStore) -> Self {
         self.store = Some(store);
         self
@@ -81,18 +111,47 @@ impl Builder {
 
     /// Writes as this author. The key is not stored: give it again when opening again. The author
     /// of a new hierarchy becomes its root key.
+    ///
+    /// ```
+    /// use basefs::Fs;
+    /// use basefs::wire::SecretKey;
+    ///
+    /// let root = SecretKey::from_seed([7; 32]); // from where keys are kept
+    /// let fs = Fs::builder().key(root.clone()).open()?;
+    /// assert_eq!((fs.author(), fs.keys()?[0].key), (root.public(), root.public()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn key(mut self, author: SecretKey) -> Self {
         self.author = Some(author);
         self
     }
 
     /// Is this node on the network; the key is not stored.
+    ///
+    /// ```
+    /// use basefs::Fs;
+    /// use basefs::wire::SecretKey;
+    ///
+    /// let key = SecretKey::from_seed([7; 32]);
+    /// let fs = Fs::builder().node_key(key.clone()).open()?;
+    /// assert_eq!(fs.node().as_bytes(), key.public().as_bytes());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn node_key(mut self, key: SecretKey) -> Self {
         self.node_key = Some(key);
         self
     }
 
     /// The label of the hierarchy, if it is created: at most 64 bytes.
+    ///
+    /// ```
+    /// use basefs::{Fs, OpenError};
+    ///
+    /// Fs::builder().name("the team's files").open()?;
+    /// let long = Fs::builder().name("a".repeat(65)).open();
+    /// assert!(matches!(long, Err(OpenError::Name(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -100,6 +159,19 @@ impl Builder {
 
     /// When writes survive a crash: before they return (the default), or within half a second; see
     /// [`Fs::with_durability`].
+    ///
+    /// ```
+    /// use basefs::Fs;
+    /// use basefs::store::Durability;
+    ///
+    /// let fs = Fs::builder().durability(Durability::Deferred).open()?;
+    /// for n in 0..100 {
+    ///     fs.write(format!("/samples/{n}"), "")?; // none waits for the disk
+    /// }
+    /// fs.sync()?;
+    /// assert!(fs.store_stats().durable_commits < 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
@@ -128,6 +200,22 @@ impl Builder {
     /// # Errors
     ///
     /// See [`OpenError`]. What was there before is as it was.
+    ///
+    /// ```
+    /// use basefs::{Fs, OpenError};
+    /// use basefs::fs::AUTHOR_KEY_FILE;
+    ///
+    /// # #[cfg(feature = "redb")] {
+    /// let dir = tempfile::tempdir()?;
+    /// drop(Fs::builder().dir(dir.path()).open()?);
+    /// std::fs::remove_file(dir.path().join(AUTHOR_KEY_FILE))?;
+    /// let Err(OpenError::Key { what, .. }) = Fs::builder().dir(dir.path()).open() else {
+    ///     panic!("a new key in place of the lost one could not write");
+    /// };
+    /// assert!(what.contains("restore it from a backup"));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(mut self) -> Result<Fs, OpenError> {
         #[cfg(feature = "quic")]
         if self.ticket.as_ref().is_some_and(|ticket| ticket.secret().is_none()) {

@@ -87,6 +87,24 @@ pub struct Orphan {
 }
 
 /// A directory that contains itself, or is too deep for any path.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// ana.create_dir_all("/a")?;
+/// ana.create_dir_all("/b")?;
+/// # ana.grant("/", ben.author())?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// ana.rename_across("/a", "/b/a")?;
+/// ben.rename_across("/b", "/a/b")?; // they are apart: now each contains the other
+/// # for entry in ben.export() { ana.admit(&entry?)?; }
+/// let lost = ana.lost_and_found();
+/// assert!(lost.iter().all(|dir| ana.read_dir(&dir.path).is_ok()));
+/// assert!(lost.iter().any(|dir| dir.made_at == "/b"), "{lost:?}");
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LostDir {

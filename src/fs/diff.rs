@@ -48,12 +48,33 @@ pub struct Difference {
 
 impl Difference {
     /// Whether it is of another kind: a directory in place of a file, and so on.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/data", "one file")?;
+    /// let before = fs.version()?;
+    /// fs.remove("/data")?;
+    /// fs.create_dir_all("/data")?;
+    /// let difference = &fs.diff(&before, &fs.version()?, "/")?[0];
+    /// assert!(difference.file_type());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn file_type(&self) -> bool {
         let kind = |about: &Metadata| (about.is_file(), about.is_dir());
         self.before.as_ref().map(kind) != self.after.as_ref().map(kind)
     }
 
     /// Whether the executable bit is another.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/tool", "#!/bin/sh")?;
+    /// let before = fs.version()?;
+    /// fs.set_executable("/tool", true)?;
+    /// let difference = &fs.diff(&before, &fs.version()?, "/")?[0];
+    /// assert!(difference.executable() && !difference.content);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn executable(&self) -> bool {
         let is_executable = |about: &Metadata| about.is_executable();
         self.before.as_ref().map(is_executable) != self.after.as_ref().map(is_executable)

@@ -73,6 +73,24 @@ pub struct CutVersion {
 }
 
 /// A revoke that keeps a version from counting.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// # ana.grant("/", ben.author())?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; }
+/// # ben.write("/notes", "useful")?;
+/// # for entry in ben.export() { ana.admit(&entry?)?; }
+/// # ana.revoke_plan("/", ben.author(), basefs::fs::Keep::Nothing)?.apply()?;
+/// let cut = &ana.explain("/notes")?.cut[0];
+/// let reason = &cut.by[0];
+/// assert_eq!((reason.by, reason.not_kept), (ana.author(), cut.version.id));
+/// ana.amend(&reason.path, ben.author(), &[reason.not_kept])?; // keep it after all
+/// assert_eq!(ana.read("/notes")?, "useful");
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CutReason {
@@ -89,6 +107,19 @@ pub struct CutReason {
 }
 
 /// A version that does not count yet.
+///
+/// ```
+/// # let ana = basefs::Fs::in_memory()?;
+/// # #[cfg(feature = "quic")] {
+/// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+/// ana.write("/photo", vec![0; 1_000])?;
+/// # for entry in ana.export() { ben.admit(&entry?)?; } // entries alone: the blocks come later
+/// let waiting = &ben.pending("/")?[0];
+/// assert_eq!((waiting.version.path.as_str(), waiting.content.size), ("/photo", 1_000));
+/// assert_eq!(waiting.would_win, Some(true)); // it shows once its content is here
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IncompleteVersion {
@@ -214,6 +245,13 @@ impl fmt::Display for Reason {
 
 impl Explanation {
     /// The name of the rule that decided what the path shows.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// assert_eq!(fs.explain("/motd")?.rule(), "FORK-5"); // nobody else wrote
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rule(&self) -> &'static str {
         self.reasons().first().map_or("FORK-3", |reason| reason.rule)
     }

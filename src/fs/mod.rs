@@ -17,6 +17,7 @@ mod flusher;
 mod grants;
 mod history;
 mod keyfile;
+mod open;
 mod overruled;
 mod path;
 mod plan;
@@ -30,25 +31,22 @@ mod snapshot;
 mod verbs;
 mod watch;
 mod words;
+mod write;
 
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-#[cfg(feature = "redb")]
-use std::path::Path;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::entry::SignedEntry;
-use crate::id::{DirId, EntryId, NodeId, PublicKey};
 use crate::log::{EntryNo, Offered};
-use crate::store::{Durability, StoreError, StoreStats};
+use crate::store::{Durability, StoreError};
 use crate::wire::SecretKey;
 
 use engine::{Engine, Ticket};
 use flusher::Flusher;
-use plan::{Plan, check_size, prepare};
+use plan::Plan;
 
 pub use crate::node::Origin;
 pub use audit::{Audit, Chain, Equivocation};
@@ -112,303 +110,6 @@ pub struct Fs {
 }
 
 impl Fs {
-    /// Opens the replica in a directory, or creates it together with a new hierarchy.
-    ///
-    /// A new hierarchy gets a new root key, which is kept in the directory (`author.key`, mode
-    /// 0600) and writes everything. That is right for trying things out. For more, grant daily
-    /// work to other keys and keep the root key on no machine: who has it can do everything, and
-    /// it cannot be revoked.
-    ///
-    /// # Errors
-    ///
-    /// See [`OpenError`]; what was there before is as it was.
-    #[cfg(feature = "redb")]
-    pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
-        Self::builder().dir(dir).open()
-    }
-
-    /// Makes a replica of an existing hierarchy in a directory, or opens it again.
-    ///
-    /// It has a new author key, which may write once somebody [grants](Self::grant) it something,
-    /// and is empty until it is connected to a peer.
-    ///
-    /// # Errors
-    ///
-    /// See [`OpenError`]; what was there before is as it was.
-    ///
-    /// ```
-    /// use basefs::Fs;
-    ///
-    /// # let (here, there) = (tempfile::tempdir()?, tempfile::tempdir()?);
-    /// let fs = Fs::open(here.path())?;
-    /// let ticket = fs.ticket(vec![]).to_string(); // that of `Serving::ticket` says where to connect to
-    /// let other = Fs::join(there.path(), &ticket.parse()?)?;
-    /// assert_eq!(other.hierarchy(), fs.hierarchy());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[cfg(all(feature = "redb", feature = "quic"))]
-    pub fn join(dir: impl AsRef<Path>, ticket: &crate::net::Ticket) -> Result<Self, OpenError> {
-        Self::builder().dir(dir).join(ticket).open()
-    }
-
-    /// A new hierarchy that is forgotten with the process.
-    ///
-    /// # Errors
-    ///
-    /// The system gave no randomness or no thread.
-    ///
-    /// ```
-    /// let fs = basefs::Fs::in_memory()?;
-    /// assert_eq!((fs.entries(), fs.keys()?[0].key), (1, fs.author())); // the genesis; the root key
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn in_memory() -> Result<Self, OpenError> {
-        Self::builder().open()
-    }
-
-    /// All the ways to open a replica.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    /// The id of the hierarchy: that of its genesis entry.
-    pub fn hierarchy(&self) -> EntryId {
-        self.engine.hierarchy()
-    }
-
-    /// The key that this handle writes with.
-    pub fn author(&self) -> PublicKey {
-        self.identity.author.public()
-    }
-
-    /// The identity of this replica on the network.
-    pub fn node(&self) -> NodeId {
-        NodeId::from_bytes(*self.identity.node.public().as_bytes())
-    }
-
-    /// A handle that writes with other durability.
-    ///
-    /// ```
-    /// use basefs::store::Durability;
-    ///
-    /// let fs = basefs::Fs::in_memory()?;
-    /// let fast = fs.with_durability(Durability::Deferred);
-    /// fast.write("/counter", "1")?; // on disk within half a second
-    /// fast.sync()?; // or now
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn with_durability(&self, durability: Durability) -> Self {
-        Self { durability, ..self.clone() }
-    }
-
-    /// Reads a whole file: the winning version, of those whose content is all here.
-    ///
-    /// # Errors
-    ///
-    /// See [`ReadError`]. A symbolic link is one, [`IsASymlink`](ReadError::IsASymlink), for links
-    /// are not followed.
-    ///
-    /// ```
-    /// let fs = basefs::Fs::in_memory()?;
-    /// fs.write("/motd", "hello")?;
-    /// assert_eq!(fs.read("/motd")?, "hello");
-    /// assert!(fs.read("/nothing").is_err() && !fs.exists("/nothing"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn read(&self, path: impl AsRef<str>) -> Result<Bytes, ReadError> {
-        Ok(self.engine.now().read_file(path.as_ref())?.0)
-    }
-
-    /// Reads the text of a symbolic link.
-    ///
-    /// # Errors
-    ///
-    /// Nothing is there, or something else.
-    ///
-    /// ```
-    /// let fs = basefs::Fs::in_memory()?;
-    /// fs.symlink("../etc", "/conf")?;
-    /// assert_eq!(fs.read_link("/conf")?, "../etc");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn read_link(&self, path: impl AsRef<str>) -> Result<String, ReadError> {
-        self.engine.now().read_link(path.as_ref())
-    }
-
-    /// Lists a directory in the order of names.
-    ///
-    /// # Errors
-    ///
-    /// Nothing is there, or not a directory.
-    ///
-    /// ```
-    /// let fs = basefs::Fs::in_memory()?;
-    /// fs.write("/etc/hosts", "")?;
-    /// let names: Vec<String> = fs.read_dir("/etc")?.iter().map(|e| e.name().to_owned()).collect();
-    /// assert_eq!(names, ["hosts"]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn read_dir(&self, path: impl AsRef<str>) -> Result<Vec<DirEntry>, ReadError> {
-        self.engine.now().read_dir(path.as_ref())
-    }
-
-    /// About what is at a path; symbolic links are not followed.
-    ///
-    /// # Errors
-    ///
-    /// Nothing is there.
-    ///
-    /// ```
-    /// let fs = basefs::Fs::in_memory()?;
-    /// let version = fs.write("/motd", "hello")?;
-    /// let about = fs.metadata("/motd")?;
-    /// assert_eq!((about.is_file(), about.len(), about.version()), (true, 5, Some(version)));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn metadata(&self, path: impl AsRef<str>) -> Result<Metadata, ReadError> {
-        self.engine.now().metadata(path.as_ref())
-    }
-
-    /// Whether something is at a path.
-    pub fn exists(&self, path: impl AsRef<str>) -> bool {
-        self.engine.now().exists(path.as_ref())
-    }
-
-    /// Everything below a directory, parents before children.
-    ///
-    /// # Errors
-    ///
-    /// Nothing is there, or not a directory.
-    ///
-    /// ```
-    /// let fs = basefs::Fs::in_memory()?;
-    /// fs.write("/a/b", "1")?;
-    /// let paths: Vec<String> = fs.walk("/")?.map(|entry| entry.path().to_owned()).collect();
-    /// assert_eq!(paths, ["/a", "/a/b"]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn walk(&self, path: impl AsRef<str>) -> Result<Walk, ReadError> {
-        let mut open = self.read_dir(path)?;
-        open.reverse();
-        Ok(Walk { engine: Arc::clone(&self.engine), past: None, open })
-    }
-
-    /// Writes a whole file, and makes the directories above it. An executable file stays one.
-    ///
-    /// # Errors
-    ///
-    /// See [`WriteError`]; nothing was written then, unless the store failed.
-    ///
-    /// ```
-    /// let fs = basefs::Fs::in_memory()?;
-    /// let version = fs.write("/users/ana/info", "Ana, Barcelona")?;
-    /// assert_eq!(fs.versions("/users/ana/info")?[0].id, version);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn write(
-        &self,
-        path: impl AsRef<str>,
-        content: impl AsRef<[u8]>,
-    ) -> Result<EntryId, WriteError> {
-        let content = content.as_ref();
-        // Before it is copied.
-        check_size(content.len() as u64)?;
-        let content = prepare(Bytes::copy_from_slice(content))?;
-        self.plan(|plan| plan.write(path.as_ref(), content, None))
-    }
-
-    /// Says whether a file is a program: a new version with the same content.
-    ///
-    /// # Errors
-    ///
-    /// See [`WriteError`]; nothing was written then, unless the store failed.
-    ///
-    /// ```
-    /// let fs = basefs::Fs::in_memory()?;
-    /// fs.write("/bin/tool", "#!/bin/sh")?;
-    /// fs.set_executable("/bin/tool", true)?;
-    /// fs.write("/bin/tool", "#!/bin/bash")?; // it stays one
-    /// assert!(fs.metadata("/bin/tool")?.is_executable());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn set_executable(
-        &self,
-        path: impl AsRef<str>,
-        executable: bool,
-    ) -> Result<EntryId, WriteError> {
-        self.plan(|plan| plan.set_executable(path.as_ref(), executable))
-    }
-
-    /// Makes a symbolic link at `path` with the text `target`, which is kept as it is.
-    ///
-    /// # Errors
-    ///
-    /// See [`WriteError`]; nothing was written then, unless the store failed.
-    ///
-    /// ```
-    /// let fs = basefs::Fs::in_memory()?;
-    /// fs.symlink("../nowhere", "/etc/link")?;
-    /// assert_eq!(fs.read_link("/etc/link")?, "../nowhere");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn symlink(
-        &self,
-        target: impl AsRef<str>,
-        path: impl AsRef<str>,
-    ) -> Result<EntryId, WriteError> {
-        self.plan(|plan| plan.symlink(target.as_ref(), path.as_ref()))
-    }
-
-    /// Makes a directory and those above it; it is no error if they exist.
-    ///
-    /// # Errors
-    ///
-    /// See [`WriteError`]; nothing was written then, unless the store failed.
-    pub fn create_dir_all(&self, path: impl AsRef<str>) -> Result<(), WriteError> {
-        self.plan(|plan| plan.create_dir_all(path.as_ref()))
-    }
-
-    /// Removes a file, a symbolic link or an empty directory. Older versions stay in the history.
-    ///
-    /// # Errors
-    ///
-    /// See [`WriteError`]; nothing was written then, unless the store failed.
-    ///
-    /// ```
-    /// let fs = basefs::Fs::in_memory()?;
-    /// fs.write("/tmp/x", "1")?;
-    /// assert!(fs.remove("/tmp").is_err(), "it is not empty");
-    /// fs.remove("/tmp/x")?;
-    /// fs.remove("/tmp")?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn remove(&self, path: impl AsRef<str>) -> Result<EntryId, WriteError> {
-        self.plan(|plan| plan.remove(path.as_ref(), false))
-    }
-
-    /// Removes whatever is at a path, and everything below; one entry, however much that is.
-    ///
-    /// # Errors
-    ///
-    /// See [`WriteError`]; nothing was written then, unless the store failed.
-    ///
-    /// ```
-    /// let fs = basefs::Fs::in_memory()?;
-    /// fs.write("/tmp/a/b", "1")?;
-    /// fs.remove_all("/tmp")?;
-    /// assert!(!fs.exists("/tmp/a/b"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn remove_all(&self, path: impl AsRef<str>) -> Result<EntryId, WriteError> {
-        self.plan(|plan| plan.remove(path.as_ref(), true))
-    }
-
-    /// Collects operations that will be done together.
-    pub fn batch(&self) -> Batch {
-        Batch::new(self)
-    }
-
     /// The versions of a path: the winning line first, then the others.
     ///
     /// # Errors
@@ -471,20 +172,6 @@ impl Fs {
         Watch::new(&self.engine, subtree.as_ref(), from)
     }
 
-    /// Makes deferred writes durable now.
-    ///
-    /// # Errors
-    ///
-    /// The store failed; what was durable before is intact.
-    pub fn sync(&self) -> Result<(), StoreError> {
-        self.engine.flush()
-    }
-
-    /// Counters of the store since it was opened.
-    pub fn store_stats(&self) -> StoreStats {
-        self.engine.stats()
-    }
-
     /// The bytes of every entry in the order of admission, for [`admit`](Self::admit) elsewhere.
     /// An item is an error if the store failed.
     ///
@@ -528,20 +215,6 @@ impl Fs {
         let (offered, ticket) = self.engine.change(|node| node.offer(entry));
         self.settle(ticket)?;
         Ok(offered)
-    }
-
-    /// The id of the directory at a path.
-    ///
-    /// # Errors
-    ///
-    /// Nothing is there, or not a directory.
-    pub fn dir_id(&self, path: impl AsRef<str>) -> Result<DirId, ReadError> {
-        self.engine.now().dir_id(path.as_ref())
-    }
-
-    /// Number of entries in the log.
-    pub fn entries(&self) -> usize {
-        self.engine.read(|node| node.replica().log().len())
     }
 
     /// Waits until a change is as durable as this handle's changes are to be.

@@ -48,6 +48,19 @@ pub struct Overruled {
 }
 
 /// Why work of this replica's author stopped showing.
+///
+/// ```
+/// use basefs::fs::Overruling;
+/// use basefs::view::Decided;
+///
+/// let advice = |why| match why {
+///     Overruling::Lost(Decided::Rank) => "somebody of better rank wrote at the same time",
+///     Overruling::Lost(_) => "somebody else wrote at the same time: look at both and merge them",
+///     Overruling::Cut => "the key was revoked: ask whoever did it to keep the work",
+///     _ => "see `Fs::explain`",
+/// };
+/// assert!(advice(Overruling::Cut).starts_with("the key was revoked"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Overruling {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::block::{self, SourceError};
 use crate::entry::{FileData, SignedEntry, inline_content};
+use crate::fs::Fs;
 use crate::fs::engine::Engine;
 use crate::fs::error::ReadError;
 use crate::fs::path::{Target, join};
@@ -57,7 +58,7 @@ pub enum FileType {
 /// let about = fs.metadata("/bin/tool")?;
 /// assert!(about.is_file() && !about.is_dir() && !about.is_symlink() && !about.is_executable());
 /// assert_eq!((about.len(), about.is_empty(), about.version()), (9, false, Some(version)));
-/// assert!(about.is_here());
+/// assert_eq!((about.file_type(), about.is_here()), (&basefs::fs::FileType::File, true));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +152,127 @@ impl DirEntry {
 
     pub(super) fn into_path(self) -> String {
         self.path
+    }
+}
+
+impl Fs {
+    /// Reads a whole file: the winning version, of those whose content is all here.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`]. A symbolic link is one, [`IsASymlink`](ReadError::IsASymlink), for links
+    /// are not followed.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// assert_eq!(fs.read("/motd")?, "hello");
+    /// assert!(fs.read("/nothing").is_err() && !fs.exists("/nothing"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read(&self, path: impl AsRef<str>) -> Result<Bytes, ReadError> {
+        Ok(self.engine.now().read_file(path.as_ref())?.0)
+    }
+
+    /// Reads the text of a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there, or something else.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.symlink("../etc", "/conf")?;
+    /// assert_eq!(fs.read_link("/conf")?, "../etc");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_link(&self, path: impl AsRef<str>) -> Result<String, ReadError> {
+        self.engine.now().read_link(path.as_ref())
+    }
+
+    /// Lists a directory in the order of names.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there, or not a directory.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/etc/hosts", "")?;
+    /// let names: Vec<String> = fs.read_dir("/etc")?.iter().map(|e| e.name().to_owned()).collect();
+    /// assert_eq!(names, ["hosts"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_dir(&self, path: impl AsRef<str>) -> Result<Vec<DirEntry>, ReadError> {
+        self.engine.now().read_dir(path.as_ref())
+    }
+
+    /// About what is at a path; symbolic links are not followed.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let version = fs.write("/motd", "hello")?;
+    /// let about = fs.metadata("/motd")?;
+    /// assert_eq!((about.is_file(), about.len(), about.version()), (true, 5, Some(version)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn metadata(&self, path: impl AsRef<str>) -> Result<Metadata, ReadError> {
+        self.engine.now().metadata(path.as_ref())
+    }
+
+    /// Whether something is at a path.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/etc/motd", "hello")?;
+    /// assert!(fs.exists("/etc") && fs.exists("/etc/motd") && fs.exists("/"));
+    /// assert!(!fs.exists("/etc/../etc"), "what is no path is nowhere");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn exists(&self, path: impl AsRef<str>) -> bool {
+        self.engine.now().exists(path.as_ref())
+    }
+
+    /// Everything below a directory, parents before children.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there, or not a directory.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/a/b", "1")?;
+    /// let paths: Vec<String> = fs.walk("/")?.map(|entry| entry.path().to_owned()).collect();
+    /// assert_eq!(paths, ["/a", "/a/b"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn walk(&self, path: impl AsRef<str>) -> Result<Walk, ReadError> {
+        let mut open = self.read_dir(path)?;
+        open.reverse();
+        Ok(Walk { engine: Arc::clone(&self.engine), past: None, open })
+    }
+
+    /// The id of the directory at a path.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there, or not a directory.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.create_dir_all("/drafts")?;
+    /// let id = fs.dir_id("/drafts")?;
+    /// fs.rename("/drafts", "/letters")?;
+    /// assert_eq!(fs.dir_id("/letters")?, id); // it goes along when a directory moves
+    /// assert_eq!(fs.dir_id("/")?, basefs::log::root_dir(&fs.hierarchy()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dir_id(&self, path: impl AsRef<str>) -> Result<DirId, ReadError> {
+        self.engine.now().dir_id(path.as_ref())
     }
 }
 

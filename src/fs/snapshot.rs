@@ -181,6 +181,13 @@ impl Snapshot {
     }
 
     /// The version it is of.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let version = fs.version()?;
+    /// assert_eq!(fs.at(&version)?.version(), &version);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn version(&self) -> &Frontier {
         &self.version
     }
@@ -190,6 +197,15 @@ impl Snapshot {
     /// # Errors
     ///
     /// See [`ReadError`].
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// let then = fs.at(&fs.version()?)?;
+    /// fs.remove("/motd")?;
+    /// assert_eq!(then.read("/motd")?, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read(&self, path: impl AsRef<str>) -> Result<Bytes, ReadError> {
         Ok(self.reading().read_file(path.as_ref())?.0)
     }
@@ -199,6 +215,16 @@ impl Snapshot {
     /// # Errors
     ///
     /// Nothing was there, or something else.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.symlink("releases/1", "/current")?;
+    /// let then = fs.at(&fs.version()?)?;
+    /// fs.remove("/current")?;
+    /// fs.symlink("releases/2", "/current")?;
+    /// assert_eq!(then.read_link("/current")?, "releases/1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read_link(&self, path: impl AsRef<str>) -> Result<String, ReadError> {
         self.reading().read_link(path.as_ref())
     }
@@ -231,6 +257,15 @@ impl Snapshot {
     /// # Errors
     ///
     /// Nothing was there, or not a directory.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.create_dir_all("/drafts")?;
+    /// let then = fs.at(&fs.version()?)?;
+    /// fs.rename("/drafts", "/letters")?;
+    /// assert_eq!(then.dir_id("/drafts")?, fs.dir_id("/letters")?); // the same directory
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn dir_id(&self, path: impl AsRef<str>) -> Result<DirId, ReadError> {
         self.reading().dir_id(path.as_ref())
     }
@@ -240,6 +275,16 @@ impl Snapshot {
     /// # Errors
     ///
     /// Nothing was there, or not a directory.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/etc/hosts", "")?;
+    /// let then = fs.at(&fs.version()?)?;
+    /// fs.remove_all("/etc")?;
+    /// let paths: Vec<String> = then.walk("/")?.map(|entry| entry.path().to_owned()).collect();
+    /// assert_eq!(paths, ["/etc", "/etc/hosts"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn walk(&self, path: impl AsRef<str>) -> Result<Walk, ReadError> {
         let mut open = self.read_dir(path)?;
         open.reverse();
@@ -252,6 +297,18 @@ impl Snapshot {
     /// # Errors
     ///
     /// Nothing was ever there, or the directory was not shown.
+    ///
+    /// ```
+    /// use basefs::view::Status;
+    ///
+    /// let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/motd", "hello")?;
+    /// let then = fs.at(&fs.version()?)?;
+    /// fs.write("/motd", "good morning")?;
+    /// assert_eq!(then.versions("/motd")?[0].status, Status::Current);
+    /// assert_eq!(fs.versions("/motd")?[1].status, Status::Superseded); // the same one, now
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn versions(&self, path: impl AsRef<str>) -> Result<Vec<Version>, ReadError> {
         self.reading().versions(path.as_ref())
     }
@@ -261,6 +318,16 @@ impl Snapshot {
     /// # Errors
     ///
     /// Nothing was ever there, or the directory was not shown.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let first = fs.write("/motd", "hello")?;
+    /// let then = fs.at(&fs.version()?)?;
+    /// fs.write("/motd", "good morning")?;
+    /// let history = then.history("/motd")?;
+    /// assert_eq!((history.len(), history[0].id), (1, first));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn history(&self, path: impl AsRef<str>) -> Result<Vec<Version>, ReadError> {
         self.reading().history(path.as_ref())
     }
@@ -270,6 +337,15 @@ impl Snapshot {
     /// # Errors
     ///
     /// Nothing was ever there.
+    ///
+    /// ```
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let version = fs.write("/motd", "hello")?;
+    /// let then = fs.at(&fs.version()?)?;
+    /// fs.remove("/motd")?;
+    /// assert_eq!(then.explain("/motd")?.winner.map(|winner| winner.id), Some(version));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn explain(&self, path: impl AsRef<str>) -> Result<Explanation, ReadError> {
         self.reading().explain(path.as_ref())
     }

@@ -127,8 +127,9 @@ impl fmt::Display for HandlerEnd {
 ///     HandlerReport::Ended { path, end, .. } => format!("{path}: {end}"),
 ///     other => format!("{other:?}"),
 /// };
-/// let end = HandlerReport::Ended { path: "/a", end: HandlerEnd::Failed(3), failures: 0, given_up: false };
-/// assert_eq!(told(end), "/a: failed with code 3");
+/// let end = HandlerEnd::Failed(3);
+/// let report = HandlerReport::Ended { path: "/a", end, failures: 0, given_up: false };
+/// assert_eq!(told(report), "/a: failed with code 3");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,6 +268,16 @@ impl fmt::Debug for Handler {
 impl Handler {
     /// Runs `program` for each path at or below `subtree`: for what is there, and then for what
     /// changes.
+    ///
+    /// ```
+    /// use basefs::handler::Handler;
+    ///
+    /// # let fs = basefs::Fs::in_memory()?;
+    /// fs.create_dir_all("/jobs")?;
+    /// let running = Handler::new("/jobs", "/usr/local/bin/do-it").start(&fs)?;
+    /// running.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(subtree: impl Into<String>, program: impl Into<OsString>) -> Self {
         Self {
             subtree: subtree.into(),
@@ -280,12 +291,54 @@ impl Handler {
     }
 
     /// With these arguments. They are passed on as they are; there is no shell between.
+    ///
+    /// ```
+    /// use basefs::handler::{Handler, HandlerReport};
+    /// use std::sync::mpsc;
+    ///
+    /// # let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/jobs/1", "")?;
+    /// let (send, lines) = mpsc::channel();
+    /// let report = move |report: HandlerReport<'_>| {
+    ///     if let HandlerReport::Output { line, .. } = report {
+    ///         let _ = send.send(line.to_owned());
+    ///     }
+    /// };
+    /// let handler = Handler::new("/jobs/1", "echo").arguments(["a b", "$HOME", "*"]);
+    /// let running = handler.report(report).start(&fs)?;
+    /// assert_eq!(lines.recv()?, "a b $HOME *"); // no shell has touched them
+    /// running.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn arguments<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments = arguments.into_iter().map(Into::into).collect();
         self
     }
 
     /// Waits until a path has not changed for so long (200 ms), but ten times that at most.
+    ///
+    /// ```
+    /// use basefs::handler::{Handler, HandlerReport};
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    ///
+    /// # let fs = basefs::Fs::in_memory()?;
+    /// let (send, lines) = mpsc::channel();
+    /// let report = move |report: HandlerReport<'_>| {
+    ///     if let HandlerReport::Output { line, .. } = report {
+    ///         let _ = send.send(line.to_owned());
+    ///     }
+    /// };
+    /// let handler = Handler::new("/log", "printenv").arguments(["BASEFS_EVENT_VERSION"]);
+    /// let handler = handler.debounce(Duration::from_millis(300));
+    /// let running = handler.report(report).start(&fs)?;
+    /// fs.write("/log", "one")?;
+    /// fs.write("/log", "one, two")?;
+    /// let last = fs.write("/log", "one, two, three")?;
+    /// assert_eq!(lines.recv()?, last.to_string()); // one run for all three
+    /// running.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn debounce(mut self, pause: Duration) -> Self {
         self.limits.debounce = pause;
         self.limits.debounce_at_most = pause.saturating_mul(10);
@@ -321,6 +374,29 @@ impl Handler {
     }
 
     /// So many paths are handled at the same time, at least one; 4 unless said.
+    ///
+    /// ```
+    /// use basefs::handler::{Handler, HandlerReport};
+    /// use std::sync::mpsc;
+    ///
+    /// # let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/jobs/1", "")?;
+    /// fs.write("/jobs/2", "")?;
+    /// let (send, happens) = mpsc::channel();
+    /// let report = move |report: HandlerReport<'_>| {
+    ///     let _ = match report {
+    ///         HandlerReport::Started { .. } => send.send("started"),
+    ///         HandlerReport::Ended { .. } => send.send("ended"),
+    ///         _ => Ok(()),
+    ///     };
+    /// };
+    /// let handler = Handler::new("/jobs", "true").at_once(1);
+    /// let running = handler.report(report).start(&fs)?;
+    /// let first: Vec<&str> = happens.iter().take(4).collect();
+    /// assert_eq!(first, ["started", "ended", "started", "ended"]); // one after the other
+    /// running.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn at_once(mut self, paths: usize) -> Self {
         self.limits.at_once = paths.max(1);
         self
@@ -328,6 +404,25 @@ impl Handler {
 
     /// How often a command is started at most for one change, at least once; 10 times unless said.
     /// The pauses between double, from a second up to five minutes.
+    ///
+    /// ```
+    /// use basefs::handler::{Handler, HandlerReport};
+    /// use std::sync::mpsc;
+    ///
+    /// # let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/jobs/1", "")?;
+    /// let (send, ends) = mpsc::channel();
+    /// let report = move |report: HandlerReport<'_>| {
+    ///     if let HandlerReport::Ended { failures, given_up, .. } = report {
+    ///         let _ = send.send((failures, given_up));
+    ///     }
+    /// };
+    /// let handler = Handler::new("/jobs/1", "false").attempts(2);
+    /// let running = handler.report(report).start(&fs)?;
+    /// assert_eq!((ends.recv()?, ends.recv()?), ((0, false), (1, true))); // a second lies between
+    /// running.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.limits.attempts = attempts.max(1);
         self
@@ -335,12 +430,59 @@ impl Handler {
 
     /// Remembers in a file what was handled. A handler that starts with the same file goes on
     /// there: each change is handled at least once, also across crashes.
+    ///
+    /// ```
+    /// use basefs::handler::{Handler, HandlerReport};
+    /// use std::sync::mpsc;
+    ///
+    /// # let (fs, dir) = (basefs::Fs::in_memory()?, tempfile::tempdir()?);
+    /// let handle = |until: &str| {
+    ///     let (send, lines) = mpsc::channel();
+    ///     let handler = Handler::new("/jobs", "printenv").arguments(["BASEFS_EVENT_PATH"]);
+    ///     let handler = handler.remember(dir.path().join("handled")).report(move |report| {
+    ///         if let HandlerReport::Output { line, .. } = report {
+    ///             let _ = send.send(line.to_owned());
+    ///         }
+    ///     });
+    ///     let running = handler.start(&fs)?;
+    ///     let mut handled = vec![];
+    ///     while !handled.iter().any(|path| path == until) {
+    ///         handled.push(lines.recv()?);
+    ///     }
+    ///     running.stop();
+    ///     Ok::<_, Box<dyn std::error::Error>>(handled)
+    /// };
+    /// fs.write("/jobs/1", "")?;
+    /// handle("/jobs/1")?;
+    /// fs.write("/jobs/2", "")?; // while no handler runs
+    /// assert!(handle("/jobs/2")?.contains(&"/jobs/2".to_owned()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remember(mut self, file: impl Into<PathBuf>) -> Self {
         self.remembered = Some(file.into());
         self
     }
 
     /// Calls this for everything that happens, from several threads.
+    ///
+    /// ```
+    /// use basefs::handler::{Handler, HandlerEnd, HandlerReport};
+    /// use std::sync::mpsc;
+    ///
+    /// # let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/jobs/1", "")?;
+    /// let (send, ends) = mpsc::channel();
+    /// let handler = Handler::new("/jobs/1", "true").report(move |report| {
+    ///     println!("{report:?}"); // as it happens
+    ///     if let HandlerReport::Ended { path, end, .. } = report {
+    ///         let _ = send.send((path.to_owned(), end));
+    ///     }
+    /// });
+    /// let running = handler.start(&fs)?;
+    /// assert_eq!(ends.recv()?, ("/jobs/1".to_owned(), HandlerEnd::Done));
+    /// running.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn report(mut self, report: impl Fn(HandlerReport<'_>) + Send + Sync + 'static) -> Self {
         self.report = Arc::new(report);
         self
@@ -349,7 +491,17 @@ impl Handler {
     /// Starts it, in threads of its own.
     ///
     /// # Errors
+    ///
     /// [`HandlerError`]; nothing runs then.
+    ///
+    /// ```
+    /// use basefs::handler::{Handler, HandlerError};
+    ///
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let failed = Handler::new("/a/../b", "true").start(&fs);
+    /// assert!(matches!(failed, Err(HandlerError::Watch(_))), "that is no path");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn start(self, fs: &Fs) -> Result<RunningHandler, HandlerError> {
         RunningHandler::start(self, fs)
     }

@@ -53,6 +53,16 @@ struct Happened {
 }
 
 /// A handler that runs until it is stopped or dropped.
+///
+/// ```
+/// use basefs::handler::Handler;
+///
+/// let fs = basefs::Fs::in_memory()?;
+/// fs.write("/jobs/1", "")?;
+/// let running = Handler::new("/jobs", "sleep").arguments(["60"]).start(&fs)?;
+/// running.stop(); // ends the command too, and returns when it has ended
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct RunningHandler {
     stopping: Arc<AtomicBool>,
@@ -99,6 +109,27 @@ impl RunningHandler {
     }
 
     /// Ends what runs, and waits until it has ended.
+    ///
+    /// ```
+    /// use basefs::handler::{Handler, HandlerEnd, HandlerReport};
+    /// use std::sync::mpsc;
+    ///
+    /// # let fs = basefs::Fs::in_memory()?;
+    /// fs.write("/jobs/1", "")?;
+    /// let (send, reports) = mpsc::channel();
+    /// let handler = Handler::new("/jobs/1", "sleep").arguments(["60"]).report(move |report| {
+    ///     let _ = match report {
+    ///         HandlerReport::Started { .. } => send.send(None),
+    ///         HandlerReport::Ended { end, .. } => send.send(Some(end)),
+    ///         _ => Ok(()),
+    ///     };
+    /// });
+    /// let running = handler.start(&fs)?;
+    /// assert_eq!(reports.recv()?, None); // it was started
+    /// running.stop();
+    /// assert_eq!(reports.recv()?, Some(HandlerEnd::Stopped));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop(self) {
         drop(self);
     }

@@ -27,6 +27,7 @@ const STABLE: Duration = Duration::from_secs(30);
 /// let now = Timestamp::ZERO;
 /// assert_eq!(backoff.failed(now, 0) - now, Duration::from_millis(500));
 /// assert_eq!(backoff.failed(now, u32::MAX) - now, Duration::from_millis(500));
+/// assert_eq!(backoff.failures(), 2);
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Backoff {
@@ -42,6 +43,15 @@ impl Backoff {
 
     /// An attempt failed, or a connection was lost: says when to try again. `random` is any
     /// number, drawn evenly.
+    ///
+    /// ```
+    /// use basefs::net::Backoff;
+    /// use basefs::time::Timestamp;
+    ///
+    /// let (mut backoff, now) = (Backoff::new(), Timestamp::ZERO);
+    /// let waits: Vec<_> = (0..9).map(|_| (backoff.failed(now, 0) - now).as_secs_f32()).collect();
+    /// assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
+    /// ```
     #[must_use = "the next attempt is due then"]
     pub fn failed(&mut self, now: Timestamp, random: u32) -> Timestamp {
         if self.connected_at.take().is_some_and(|since| now - since >= STABLE) {
@@ -54,6 +64,22 @@ impl Backoff {
     }
 
     /// An attempt succeeded. Earlier failures are forgotten only if the connection holds.
+    ///
+    /// ```
+    /// use basefs::net::Backoff;
+    /// use basefs::time::Timestamp;
+    /// use std::time::Duration;
+    ///
+    /// let mut backoff = Backoff::new();
+    /// let mut now = Timestamp::ZERO;
+    /// now = backoff.failed(now, 0);
+    /// backoff.connected(now);
+    /// now = backoff.failed(now + Duration::from_secs(1), 0); // it did not hold
+    /// assert_eq!(backoff.failures(), 2);
+    /// backoff.connected(now);
+    /// let _ = backoff.failed(now + Duration::from_secs(30), 0); // that one did
+    /// assert_eq!(backoff.failures(), 1);
+    /// ```
     pub fn connected(&mut self, now: Timestamp) {
         self.connected_at = Some(now);
     }

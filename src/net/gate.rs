@@ -39,6 +39,19 @@ impl Gate {
     }
 
     /// Changes who is let in.
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    /// use basefs::net::{Access, Admission, Gate, ReadSecret};
+    ///
+    /// let [old, new] = [1, 2].map(|n| ReadSecret::from_bytes([n; 32]));
+    /// let access = Access::Secret { current: old.clone(), also_accepted: vec![] };
+    /// let gate = Gate::new(Admission::new(EntryId::from_bytes([7; 32]), access));
+    /// gate.change(|admission| {
+    ///     admission.access = Access::Secret { current: new.clone(), also_accepted: vec![] };
+    /// });
+    /// assert!(gate.admission().accepts(Some(&new)) && !gate.admission().accepts(Some(&old)));
+    /// ```
     pub fn change(&self, change: impl FnOnce(&mut Admission)) {
         self.0.send_modify(|admission| change(Arc::make_mut(admission)));
     }

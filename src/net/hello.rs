@@ -14,7 +14,6 @@
 //! back to whoever made it. Without the hierarchy's id the tag says nothing, and a stranger is
 //! told nothing but [`CloseReason::OtherHierarchy`].
 
-use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -28,7 +27,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::codec;
 use super::{
-    CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError, Transport,
+    Access, Admission, CloseReason, ConnectError, Connection, FrameReceiver, FrameSender,
+    LinkError, Transport,
 };
 use crate::id::{EntryId, NodeId};
 use crate::wire::ReadSecret;
@@ -49,70 +49,7 @@ pub const DIAL_TIMEOUT: Duration = Duration::from_secs(75);
 /// Most values in a hello of any version, so that a later one can still be told from garbage.
 const MAX_FIELDS: usize = 16;
 
-/// Who may read a hierarchy.
-///
-/// To rotate a secret without losing anybody: make the new one the current one everywhere, one
-/// node after the other, while the old one is still accepted; then drop the old one. A node that
-/// dials another that has not got so far falls back on what it accepts.
-///
-/// ```
-/// use basefs::net::{Access, ReadSecret};
-///
-/// let (old, new) = (ReadSecret::from_bytes([1; 32]), ReadSecret::from_bytes([2; 32]));
-/// let _first = Access::Secret { current: old.clone(), also_accepted: vec![] };
-/// let _then = Access::Secret { current: new.clone(), also_accepted: vec![old] };
-/// let _last = Access::Secret { current: new, also_accepted: vec![] };
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Whoever knows a secret.
-    Secret {
-        /// The secret that this node dials with.
-        current: ReadSecret,
-        /// Further secrets that it lets others in with.
-        also_accepted: Vec<ReadSecret>,
-    },
-    /// Whoever knows the id of the hierarchy. Both ends must be set so.
-    Public,
-}
-
-/// Who is let in: peers that replicate this hierarchy and may read it. A [`Gate`](super::Gate) is
-/// one that can be changed while it is used.
-///
-/// ```
-/// let ana = basefs::Fs::in_memory()?;
-/// let admission = ana.ticket(vec![]).admission();
-/// assert_eq!(admission.hierarchy, ana.hierarchy());
-/// assert!(!admission.accepts(None), "it is not public");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admission {
-    /// The hierarchy: the id of its genesis.
-    pub hierarchy: EntryId,
-    /// Who may read it.
-    pub access: Access,
-    /// Nodes that are neither let in nor dialled, whatever they know.
-    pub expelled: BTreeSet<NodeId>,
-}
-
 impl Admission {
-    /// Lets in whoever may read the hierarchy.
-    pub const fn new(hierarchy: EntryId, access: Access) -> Self {
-        Self { hierarchy, access, expelled: BTreeSet::new() }
-    }
-
-    /// Whether a proof by this secret lets a peer in; by none, in a public hierarchy.
-    pub fn accepts(&self, secret: Option<&ReadSecret>) -> bool {
-        match (&self.access, secret) {
-            (Access::Secret { current, also_accepted }, Some(secret)) => {
-                current == secret || also_accepted.contains(secret)
-            }
-            (Access::Public, None) => true,
-            _ => false,
-        }
-    }
-
     /// The keys a dialler may prove with; the one to try first comes first.
     fn keys(&self) -> Vec<Key> {
         match &self.access {
@@ -165,6 +102,30 @@ impl Drop for ProofKey {
 }
 
 /// Which end of a connection a node is.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::Transport;
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// # use basefs::id::EntryId;
+/// use basefs::net::{Access, Admission, Role, hello};
+///
+/// let admission = Admission::new(EntryId::from_bytes([7; 32]), Access::Public);
+/// let (first, second) = tokio::join!(
+///     hello(to_ben, Role::Dialer, &admission),
+///     hello(to_ana, Role::Responder, &admission),
+/// );
+/// assert!(first.is_ok() && second.is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It dialled, and speaks first.
@@ -184,6 +145,32 @@ impl Role {
 
 /// A connection to a peer that may read the same hierarchy, and the stream the hello was on, which
 /// stays open for what comes next.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::{Connection, FrameReceiver, FrameSender, Transport};
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// # use basefs::id::EntryId;
+/// # use basefs::net::{Access, Admission, Role, hello};
+/// # let admission = Admission::new(EntryId::from_bytes([7; 32]), Access::Public);
+/// # let (first, second) = tokio::join!(
+/// #     hello(to_ben, Role::Dialer, &admission),
+/// #     hello(to_ana, Role::Responder, &admission),
+/// # );
+/// let (mut at_ana, mut at_ben) = (first?, second?);
+/// assert_eq!((at_ana.connection.peer(), at_ben.connection.peer()), (ben, ana));
+/// at_ana.sender.send("what comes next".into()).await?; // on the stream of the hello
+/// assert_eq!(at_ben.receiver.receive().await?.as_deref(), Some(&b"what comes next"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Established<C: Connection> {
     /// The connection.
@@ -252,6 +239,28 @@ pub async fn dial<T: Transport>(
 /// # Errors
 ///
 /// [`ConnectError`]; the connection is closed.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::id::EntryId;
+/// use basefs::net::{Access, Admission, ConnectError, Transport, dial, welcome};
+///
+/// let (ours, theirs) = (EntryId::from_bytes([7; 32]), EntryId::from_bytes([8; 32]));
+/// let [ours, theirs] = [ours, theirs].map(|id| Admission::new(id, Access::Public));
+/// let dialling = dial(&at_ana, "10.0.0.2:1".parse()?, ben, &theirs);
+/// let welcoming = async { welcome(at_ben.accept().await.unwrap(), &ours).await };
+/// let (dialled, welcomed) = tokio::join!(dialling, welcoming);
+/// assert_eq!(welcomed.unwrap_err(), ConnectError::OtherHierarchy);
+/// assert_eq!(dialled.unwrap_err(), ConnectError::OtherHierarchy); // she is told
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub async fn welcome<C: Connection>(
     connection: C,
     admission: &Admission,
@@ -282,6 +291,35 @@ async fn timed_hello<C: Connection>(
 /// # Errors
 ///
 /// [`ConnectError`]; the connection is closed, and the peer told why.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::Transport;
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// # use basefs::id::EntryId;
+/// use basefs::net::{Access, Admission, ConnectError, ReadSecret, Role, hello};
+///
+/// let hierarchy = EntryId::from_bytes([7; 32]);
+/// let [secret, guess] = [1, 2].map(|n| {
+///     let current = ReadSecret::from_bytes([n; 32]);
+///     Admission::new(hierarchy, Access::Secret { current, also_accepted: vec![] })
+/// });
+/// let (first, second) = tokio::join!(
+///     hello(to_ben, Role::Dialer, &guess),
+///     hello(to_ana, Role::Responder, &secret),
+/// );
+/// assert_eq!(first.unwrap_err(), ConnectError::WrongSecret);
+/// assert_eq!(second.unwrap_err(), ConnectError::WrongSecret);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub async fn hello<C: Connection>(
     connection: C,
     role: Role,

@@ -20,7 +20,6 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::{Arc, Weak};
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -30,13 +29,17 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use super::{
-    BindError, CloseReason, ConnectError, Connection, FrameReceiver, FrameSender, LinkError,
-    LinkStats, Transport, framing,
-};
+use super::{BindError, CloseReason, ConnectError, Connection, LinkError, LinkStats, framing};
 use crate::gossip::Path;
 use crate::id::NodeId;
 use crate::limits::MAX_DATAGRAM;
+
+mod stream;
+mod transport;
+
+use stream::Announcement;
+pub use stream::{MemoryReceiver, MemorySender};
+pub use transport::MemoryTransport;
 
 /// Connections that wait to be accepted, as for the real transport.
 const MAX_READY: usize = 64;
@@ -50,6 +53,22 @@ const MAX_PUSHES: usize = 64;
 const MAX_DATAGRAMS: usize = 64;
 
 /// The cables and who is plugged in. Clones are the same network.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// let network = MemoryNetwork::new();
+/// let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// use basefs::net::{Connection, Transport};
+///
+/// let connection = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// assert_eq!((connection.node(), connection.peer()), (ana, ben));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemoryNetwork {
     registry: Arc<parking_lot::Mutex<Registry>>,
@@ -72,6 +91,16 @@ struct Listener {
 
 impl MemoryNetwork {
     /// A network without nodes.
+    ///
+    /// ```
+    /// use basefs::id::NodeId;
+    /// use basefs::net::memory::MemoryNetwork;
+    ///
+    /// let (one, other) = (MemoryNetwork::new(), MemoryNetwork::new());
+    /// let (address, node) = ("10.0.0.1:1".parse()?, NodeId::from_bytes([1; 32]));
+    /// let _plugs = (one.bind(address, node)?, other.bind(address, node)?); // they do not touch
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -81,6 +110,20 @@ impl MemoryNetwork {
     /// # Errors
     ///
     /// [`BindError::Address`] if the address is taken; nothing was changed.
+    ///
+    /// ```
+    /// use basefs::id::NodeId;
+    /// use basefs::net::BindError;
+    /// use basefs::net::memory::MemoryNetwork;
+    ///
+    /// let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+    /// let (network, address) = (MemoryNetwork::new(), "10.0.0.1:1".parse()?);
+    /// let at_ana = network.bind(address, ana)?;
+    /// assert!(matches!(network.bind(address, ben), Err(BindError::Address { .. })));
+    /// drop(at_ana);
+    /// network.bind(address, ben)?; // it is free again
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bind(&self, address: SocketAddr, node: NodeId) -> Result<MemoryTransport, BindError> {
         let mut registry = self.registry.lock();
         if registry.listeners.contains_key(&address) {
@@ -88,11 +131,32 @@ impl MemoryNetwork {
         }
         let (sender, ready) = mpsc::channel(MAX_READY);
         registry.listeners.insert(address, Listener { node, ready: sender });
-        Ok(MemoryTransport { network: self.clone(), address, node, ready: Mutex::new(ready) })
+        Ok(MemoryTransport::new(self.clone(), address, node, ready))
     }
 
     /// Cuts two nodes off from each other: their connections time out at once, and neither reaches
     /// the other until [`Self::heal`].
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use basefs::id::NodeId;
+    /// # use basefs::net::memory::MemoryNetwork;
+    /// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+    /// # let network = MemoryNetwork::new();
+    /// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+    /// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+    /// # use basefs::net::Transport;
+    /// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+    /// # let _to_ana = at_ben.accept().await.ok_or("closed")?;
+    /// use basefs::net::{ConnectError, Connection, LinkError};
+    ///
+    /// network.partition(ana, ben);
+    /// assert_eq!(to_ben.closed().await, LinkError::TimedOut);
+    /// let again = at_ana.connect("10.0.0.2:1".parse()?, ben).await.map(|_| ());
+    /// assert_eq!(again, Err(ConnectError::TimedOut));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn partition(&self, one: NodeId, other: NodeId) {
         let mut registry = self.registry.lock();
         registry.cuts.insert(pair(one, other));
@@ -101,6 +165,24 @@ impl MemoryNetwork {
     }
 
     /// Undoes a [`Self::partition`]; connections must be made anew.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use basefs::id::NodeId;
+    /// # use basefs::net::memory::MemoryNetwork;
+    /// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+    /// # let network = MemoryNetwork::new();
+    /// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+    /// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+    /// use basefs::net::Transport;
+    ///
+    /// network.partition(ana, ben);
+    /// assert!(at_ana.connect("10.0.0.2:1".parse()?, ben).await.is_err());
+    /// network.heal(ben, ana); // in either order
+    /// assert!(at_ana.connect("10.0.0.2:1".parse()?, ben).await.is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn heal(&self, one: NodeId, other: NodeId) {
         self.registry.lock().cuts.remove(&pair(one, other));
     }
@@ -138,67 +220,6 @@ impl Registry {
         self.links.push(Arc::downgrade(&ours.end.link));
         place.send(theirs);
         Ok(ours)
-    }
-}
-
-/// A node's plug in a [`MemoryNetwork`]. Dropping it closes its connections and frees its address.
-#[derive(Debug)]
-pub struct MemoryTransport {
-    network: MemoryNetwork,
-    address: SocketAddr,
-    node: NodeId,
-    ready: Mutex<mpsc::Receiver<MemoryConnection>>,
-}
-
-impl Transport for MemoryTransport {
-    type Connection = MemoryConnection;
-
-    fn node(&self) -> NodeId {
-        self.node
-    }
-
-    fn local_addresses(&self) -> Vec<SocketAddr> {
-        vec![self.address]
-    }
-
-    async fn connect(
-        &self,
-        address: SocketAddr,
-        expected: NodeId,
-    ) -> Result<MemoryConnection, ConnectError> {
-        let mut registry = self.network.registry.lock();
-        if !registry.listeners.contains_key(&self.address) {
-            return Err(ConnectError::Local { what: "the transport is closed".into() });
-        }
-        registry.connect(self.node, address, expected)
-    }
-
-    async fn accept(&self) -> Option<MemoryConnection> {
-        let mut ready = self.ready.lock().await;
-        loop {
-            let connection = ready.recv().await?;
-            if connection.end.link.ended.borrow().is_none() {
-                return Some(connection);
-            }
-        }
-    }
-
-    fn close(&self) {
-        let mut registry = self.network.registry.lock();
-        // The address may be somebody else's by now if this is the second call.
-        if registry.listeners.get(&self.address).is_some_and(|found| found.node == self.node) {
-            registry.listeners.remove(&self.address);
-        }
-        for side in [Side::Dialer, Side::Responder] {
-            let ended = Ended::Closed { by: side, reason: CloseReason::Done };
-            registry.end_links(|link| link.nodes[side.index()] == self.node, ended);
-        }
-    }
-}
-
-impl Drop for MemoryTransport {
-    fn drop(&mut self) {
-        self.close();
     }
 }
 
@@ -325,6 +346,26 @@ impl Drop for End {
 }
 
 /// A connection in a [`MemoryNetwork`]. Clones are the same connection.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::Transport;
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// use basefs::net::Connection;
+///
+/// to_ben.send_datagram("hello".into());
+/// assert_eq!(to_ana.receive_datagram().await?, "hello"); // none is ever lost
+/// assert_eq!((to_ben.stats().sent, to_ana.stats().received), (5, 5));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct MemoryConnection {
     end: Arc<End>,
@@ -356,13 +397,8 @@ impl MemoryConnection {
         announcement: Option<Announcement>,
     ) -> (MemorySender, MemoryReceiver) {
         (
-            MemorySender {
-                end: self.end.clone(),
-                frames: Some(frames),
-                announcement,
-                inside_frame: false,
-            },
-            MemoryReceiver { end: self.end.clone(), arrived, waiting: None },
+            MemorySender::new(self.end.clone(), frames, announcement),
+            MemoryReceiver::new(self.end.clone(), arrived),
         )
     }
 }
@@ -482,88 +518,5 @@ impl Connection for MemoryConnection {
 impl fmt::Debug for MemoryConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryConnection").field("peer", &self.peer()).finish_non_exhaustive()
-    }
-}
-
-/// Tells the peer of a stream. As with QUIC that happens with the first frame, not before.
-#[derive(Debug)]
-struct Announcement {
-    place: mpsc::OwnedPermit<Pipes>,
-    pipes: Pipes,
-}
-
-/// Sends frames in a [`MemoryNetwork`].
-#[derive(Debug)]
-pub struct MemorySender {
-    end: Arc<End>,
-    /// Nothing once the stream is finished.
-    frames: Option<mpsc::Sender<Bytes>>,
-    announcement: Option<Announcement>,
-    /// A send was broken off; with QUIC, part of its frame would be on the way.
-    inside_frame: bool,
-}
-
-impl MemorySender {
-    fn announce(&mut self) {
-        if let Some(Announcement { place, pipes }) = self.announcement.take() {
-            place.send(pipes);
-        }
-    }
-}
-
-impl FrameSender for MemorySender {
-    async fn send(&mut self, frame: Bytes) -> Result<(), LinkError> {
-        framing::head(&frame)?;
-        if self.inside_frame {
-            return Err(LinkError::Failed { what: "an earlier frame was broken off".into() });
-        }
-        self.announce();
-        let frames = self.frames.as_ref().ok_or(LinkError::ClosedHere)?;
-        let (end, length) = (&self.end, frame.len() as u64);
-        end.check().await?;
-        let sending =
-            async { frames.send(frame).await.map_err(|_| LinkError::Closed(CloseReason::Done)) };
-        self.inside_frame = true;
-        end.until_ended(sending).await?;
-        self.inside_frame = false;
-        end.count(length);
-        Ok(())
-    }
-
-    fn finish(&mut self) {
-        self.announce();
-        self.frames = None;
-    }
-}
-
-impl Drop for MemorySender {
-    fn drop(&mut self) {
-        self.finish();
-    }
-}
-
-/// Receives frames in a [`MemoryNetwork`].
-#[derive(Debug)]
-pub struct MemoryReceiver {
-    end: Arc<End>,
-    arrived: mpsc::Receiver<Bytes>,
-    /// A frame that was longer than the caller's limit.
-    waiting: Option<Bytes>,
-}
-
-impl FrameReceiver for MemoryReceiver {
-    async fn receive_at_most(&mut self, limit: usize) -> Result<Option<Bytes>, LinkError> {
-        if self.waiting.is_none() {
-            let (end, arrived) = (&self.end, &mut self.arrived);
-            self.waiting = end.until_ended(async { Ok(arrived.recv().await) }).await?;
-        }
-        match &self.waiting {
-            Some(frame) if frame.len() > limit => {
-                Err(LinkError::FrameTooLong { length: frame.len() as u64 })
-            }
-            Some(_) => Ok(self.waiting.take()),
-            // Finished, or gone with the connection.
-            None => self.end.check().await.map(|()| None),
-        }
     }
 }

@@ -11,9 +11,11 @@
 //! An application puts a replica on the network with `Fs::serve`; this module is for those who
 //! bring a transport or a host of their own. [The protocol](crate::manual::protocol) has the bytes.
 
+mod admission;
 mod backoff;
 mod codec;
 mod driver;
+mod error;
 mod framing;
 mod gate;
 mod hello;
@@ -23,22 +25,22 @@ mod ticket;
 mod tls;
 
 pub use crate::wire::ReadSecret;
+pub use admission::{Access, Admission};
 pub use backoff::Backoff;
 pub use driver::{
     Driver, DriverError, Handle, Host, LinkStatus, PeerStatus, ReplicationError, SyncReport,
     SynchroniseError,
 };
+pub use error::{BindError, ConnectError, LinkError};
 pub use gate::Gate;
 pub use hello::{
-    Access, Admission, DIAL_TIMEOUT, Established, HELLO_LIMIT, HELLO_TIMEOUT, PROTOCOL_VERSION,
-    Role, dial, hello, welcome,
+    DIAL_TIMEOUT, Established, HELLO_LIMIT, HELLO_TIMEOUT, PROTOCOL_VERSION, Role, dial, hello,
+    welcome,
 };
 pub use quic::{Congestion, QuicConfig, QuicConnection, QuicReceiver, QuicSender, QuicTransport};
 pub use ticket::{PeerAddress, Ticket, TicketError};
 
-use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 use core::future::Future;
 use std::net::SocketAddr;
 
@@ -52,6 +54,31 @@ use crate::limits::MAX_FRAME;
 pub const MAX_PUSH: usize = 96 * 1_024;
 
 /// Finds and accepts peers.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// use basefs::net::{Connection, Transport};
+///
+/// async fn reach<T: Transport>(from: &T, to: &T) -> Option<T::Connection> {
+///     let address = *to.local_addresses().first()?;
+///     from.connect(address, to.node()).await.ok()
+/// }
+///
+/// let connection = reach(&at_ana, &at_ben).await.ok_or("not reached")?;
+/// assert_eq!(connection.peer(), ben);
+/// assert_eq!(at_ben.accept().await.map(|other| other.peer()), Some(ana));
+/// at_ben.close(); // and with it all that it accepted
+/// at_ben.wait_closed().await;
+/// assert!(at_ben.accept().await.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Transport: Send + Sync + 'static {
     /// What it makes.
     type Connection: Connection;
@@ -64,6 +91,10 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Connects to the node `expected` at `address`. Succeeds only when the peer has proved that
     /// identity; whether it accepts ours is learnt in the hello that follows.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]; no connection is left behind.
     fn connect(
         &self,
         address: SocketAddr,
@@ -84,6 +115,36 @@ pub trait Transport: Send + Sync + 'static {
 }
 
 /// An authenticated connection to one peer.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::Transport;
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// use basefs::net::{CloseReason, Connection, FrameReceiver, FrameSender, LinkError};
+///
+/// assert_eq!((to_ben.node(), to_ben.peer()), (ana, ben));
+/// assert_eq!(to_ben.binding(), to_ana.binding()); // the same at both ends, and nowhere else
+///
+/// let (mut ask, mut answer) = to_ben.open().await?;
+/// ask.send("how are you?".into()).await?; // only now the peer learns of the stream
+/// let (mut reply, mut question) = to_ana.accept().await?;
+/// assert_eq!(question.receive().await?.as_deref(), Some(&b"how are you?"[..]));
+/// reply.send("well".into()).await?;
+/// assert_eq!(answer.receive().await?.as_deref(), Some(&b"well"[..]));
+///
+/// assert_eq!((to_ben.stats().sent, to_ben.path().lost), (12, 0));
+/// to_ana.close(CloseReason::Done);
+/// assert_eq!(to_ben.closed().await, LinkError::Closed(CloseReason::Done));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Connection: Clone + Send + Sync + 'static {
     /// Sends frames.
     type Sender: FrameSender;
@@ -106,11 +167,19 @@ pub trait Connection: Clone + Send + Sync + 'static {
 
     /// Opens a stream for frames in both directions; waits while the peer allows no more. The
     /// peer learns of the stream with the first frame on it.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
     fn open(
         &self,
     ) -> impl Future<Output = Result<(Self::Sender, Self::Receiver), LinkError>> + Send;
 
     /// The next stream that the peer opened.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
     fn accept(
         &self,
     ) -> impl Future<Output = Result<(Self::Sender, Self::Receiver), LinkError>> + Send;
@@ -118,9 +187,53 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// Sends a datagram of at most [`MAX_DATAGRAM`](crate::limits::MAX_DATAGRAM) bytes. Never
     /// waits: it is lost if it is longer than the path allows or the connection is gone, and where
     /// there is no room, some of those that wait are.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use basefs::id::NodeId;
+    /// # use basefs::net::memory::MemoryNetwork;
+    /// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+    /// # let network = MemoryNetwork::new();
+    /// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+    /// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+    /// # use basefs::net::Transport;
+    /// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+    /// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+    /// use basefs::limits::MAX_DATAGRAM;
+    /// use basefs::net::Connection;
+    ///
+    /// to_ben.send_datagram(vec![0; MAX_DATAGRAM + 1].into()); // too long: it is lost
+    /// to_ben.send_datagram("hello".into());
+    /// assert_eq!(to_ana.receive_datagram().await?, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn send_datagram(&self, datagram: Bytes);
 
     /// The next datagram. It may come twice, late or never. Before the hello nobody asks.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use basefs::id::NodeId;
+    /// # use basefs::net::Transport;
+    /// # use basefs::net::memory::MemoryNetwork;
+    /// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+    /// # let network = MemoryNetwork::new();
+    /// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+    /// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+    /// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+    /// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+    /// use basefs::net::{CloseReason, Connection, LinkError};
+    ///
+    /// to_ben.close(CloseReason::Done);
+    /// assert_eq!(to_ana.receive_datagram().await, Err(LinkError::Closed(CloseReason::Done)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn receive_datagram(&self) -> impl Future<Output = Result<Bytes, LinkError>> + Send;
 
     /// Sends one frame of at most [`MAX_PUSH`] bytes on a stream of its own, ahead of what waits
@@ -131,6 +244,27 @@ pub trait Connection: Clone + Send + Sync + 'static {
     ///
     /// [`LinkError::FrameTooLong`], and nothing was sent; [`LinkError::Closed`] if the peer had no
     /// room or closed the connection. What the peer's node makes of the frame is not known.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use basefs::id::NodeId;
+    /// # use basefs::net::memory::MemoryNetwork;
+    /// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+    /// # let network = MemoryNetwork::new();
+    /// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+    /// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+    /// # use basefs::net::Transport;
+    /// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+    /// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+    /// use basefs::net::{Connection, LinkError, MAX_PUSH};
+    ///
+    /// let (pushed, received) = tokio::join!(to_ben.push("news".into()), to_ana.receive_push());
+    /// assert_eq!((pushed, received), (Ok(()), Ok("news".into())));
+    /// let too_long = to_ben.push(vec![0; MAX_PUSH + 1].into()).await;
+    /// assert!(matches!(too_long, Err(LinkError::FrameTooLong { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn push(&self, frame: Bytes) -> impl Future<Output = Result<(), LinkError>> + Send;
 
     /// The next frame that has arrived in whole on a stream of its own, in the order in which
@@ -140,6 +274,30 @@ pub trait Connection: Clone + Send + Sync + 'static {
     ///
     /// [`LinkError::FrameTooLong`] if the peer began a longer one; otherwise the connection is
     /// gone. A frame that the peer broke off is passed over.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use basefs::id::NodeId;
+    /// # use basefs::net::Transport;
+    /// # use basefs::net::memory::MemoryNetwork;
+    /// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+    /// # let network = MemoryNetwork::new();
+    /// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+    /// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+    /// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+    /// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+    /// use basefs::net::{Connection, LinkError};
+    ///
+    /// let both = async {
+    ///     let one = to_ana.receive_push().await?;
+    ///     Ok::<_, LinkError>((one, to_ana.receive_push().await?))
+    /// };
+    /// let (_, _, both) = tokio::join!(to_ben.push("one".into()), to_ben.push("two".into()), both);
+    /// let (one, two) = both?;
+    /// assert_eq!((one, two), ("one".into(), "two".into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn receive_push(&self) -> impl Future<Output = Result<Bytes, LinkError>> + Send;
 
     /// What the transport has learnt about the way to the peer.
@@ -156,11 +314,41 @@ pub trait Connection: Clone + Send + Sync + 'static {
 }
 
 /// Sends frames in order. Dropping it finishes the stream.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::Transport;
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// use basefs::limits::MAX_FRAME;
+/// use basefs::net::{Connection, FrameSender, LinkError};
+///
+/// let (mut sender, _receiver) = to_ben.open().await?;
+/// let too_long = sender.send(vec![0; MAX_FRAME + 1].into()).await;
+/// assert!(matches!(too_long, Err(LinkError::FrameTooLong { .. })));
+/// sender.send("one".into()).await?; // nothing of the other was sent
+/// sender.finish();
+/// # drop(to_ana);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait FrameSender: Send + 'static {
     /// Sends one frame of at most [`MAX_FRAME`] bytes; waits while the peer does not read.
     ///
     /// If the future is dropped before it is done, part of the frame may be on its way: the
     /// stream is then unusable, and every further call fails.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::FrameTooLong`], and nothing was sent; [`LinkError::ClosedHere`] after
+    /// [`finish`](Self::finish); otherwise the stream or the connection is gone, and part of the
+    /// frame may have arrived.
     fn send(&mut self, frame: Bytes) -> impl Future<Output = Result<(), LinkError>> + Send;
 
     /// Ends the stream: the peer reads everything sent, then the end.
@@ -168,14 +356,75 @@ pub trait FrameSender: Send + 'static {
 }
 
 /// Receives frames in order.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::NodeId;
+/// # use basefs::net::memory::MemoryNetwork;
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # use basefs::net::{Connection, Transport};
+/// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+/// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+/// use basefs::net::{FrameReceiver, FrameSender};
+///
+/// let (mut sender, _) = to_ben.open().await?;
+/// sender.send("short".into()).await?;
+/// sender.send("much longer than that".into()).await?;
+/// let (_, mut receiver) = to_ana.accept().await?;
+/// assert_eq!(receiver.receive_at_most(10).await?.as_deref(), Some(&b"short"[..]));
+/// assert!(receiver.receive_at_most(10).await.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait FrameReceiver: Send + 'static {
     /// The next frame, or nothing when the peer has finished. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::FrameTooLong`] if the peer announced a longer one than [`MAX_FRAME`]; otherwise
+    /// the stream or the connection is gone.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use basefs::id::NodeId;
+    /// # use basefs::net::memory::MemoryNetwork;
+    /// # use basefs::net::{Connection, Transport};
+    /// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+    /// # let network = MemoryNetwork::new();
+    /// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+    /// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+    /// # let to_ben = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
+    /// # let to_ana = at_ben.accept().await.ok_or("closed")?;
+    /// use basefs::net::{FrameReceiver, FrameSender};
+    ///
+    /// let (mut sender, _) = to_ben.open().await?;
+    /// for frame in ["one", "two"] {
+    ///     sender.send(frame.into()).await?;
+    /// }
+    /// sender.finish();
+    ///
+    /// let (_, mut receiver) = to_ana.accept().await?;
+    /// let mut frames = vec![];
+    /// while let Some(frame) = receiver.receive().await? {
+    ///     frames.push(frame);
+    /// }
+    /// assert_eq!(frames, ["one", "two"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn receive(&mut self) -> impl Future<Output = Result<Option<Bytes>, LinkError>> + Send {
         self.receive_at_most(MAX_FRAME)
     }
 
     /// Like [`Self::receive`], with a lower limit for the length of the frame in bytes: for peers
     /// that are not trusted with more.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive), with this limit.
     fn receive_at_most(
         &mut self,
         limit: usize,
@@ -183,6 +432,14 @@ pub trait FrameReceiver: Send + 'static {
 }
 
 /// Counters of one connection, in bytes of UDP payload where the transport can tell.
+///
+/// ```
+/// use basefs::net::LinkStats;
+///
+/// let stats = LinkStats { packets: 1_000, lost: 20, rtt_micros: 48_000, ..LinkStats::default() };
+/// let percent = 100 * stats.lost / stats.packets.max(1);
+/// assert_eq!(format!("{percent} % lost, {} ms", stats.rtt_micros / 1_000), "2 % lost, 48 ms");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkStats {
     /// Bytes sent, headers and repetitions included.
@@ -240,6 +497,12 @@ impl CloseReason {
 
     /// The code on the wire; part of the protocol. A connection that is merely dropped closes
     /// with 0.
+    ///
+    /// ```
+    /// use basefs::net::CloseReason;
+    ///
+    /// assert_eq!((CloseReason::Done.code(), CloseReason::Expelled.code()), (0, 6));
+    /// ```
     pub const fn code(self) -> u32 {
         match self {
             CloseReason::Done => 0,
@@ -260,195 +523,6 @@ impl CloseReason {
         known.unwrap_or(CloseReason::Unknown)
     }
 }
-
-/// Why no transport came about. Nothing was opened.
-///
-/// ```
-/// use basefs::net::{BindError, QuicConfig, QuicTransport};
-/// use basefs::wire::SecretKey;
-///
-/// let bound = QuicTransport::bind(QuicConfig::default(), &SecretKey::from_seed([7; 32]));
-/// assert!(matches!(bound, Err(BindError::NoRuntime)));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BindError {
-    /// There is no tokio runtime here to run it on.
-    NoRuntime,
-    /// The address cannot be listened at: it is taken, or not of this machine.
-    Address {
-        /// What the system said.
-        what: String,
-    },
-    /// The node's certificate or the TLS configuration could not be made: a bug, or a library
-    /// that does not fit.
-    Identity {
-        /// What the library said.
-        what: String,
-    },
-}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BindError::NoRuntime => f.write_str("a transport needs a tokio runtime to run on"),
-            BindError::Address { what } => write!(f, "cannot listen at this address: {what}"),
-            BindError::Identity { what } => write!(f, "cannot set up the node's identity: {what}"),
-        }
-    }
-}
-
-impl core::error::Error for BindError {}
-
-/// Why no connection came about. No state was changed on either side.
-///
-/// ```
-/// # tokio::runtime::Runtime::new()?.block_on(async {
-/// use basefs::id::NodeId;
-/// use basefs::net::memory::MemoryNetwork;
-/// use basefs::net::{ConnectError, Transport};
-///
-/// let [ana, ben, cleo] = [1, 2, 3].map(|n| NodeId::from_bytes([n; 32]));
-/// let network = MemoryNetwork::new();
-/// let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
-/// let _at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
-/// let tried = at_ana.connect("10.0.0.2:1".parse()?, cleo).await.map(|_| ());
-/// assert_eq!(tried, Err(ConnectError::OtherNode { expected: cleo }));
-/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// Nobody answered in time.
-    TimedOut,
-    /// The peer at this address is another node than the one expected.
-    OtherNode {
-        /// The identity that was expected.
-        expected: NodeId,
-    },
-    /// The peer speaks another version of the protocol.
-    OtherVersion,
-    /// The peer replicates another hierarchy.
-    OtherHierarchy,
-    /// The peer does not accept our read secret, or we do not accept its: the ticket is outdated.
-    WrongSecret,
-    /// The peer has expelled this node, or this node the peer. It does not depend on a ticket.
-    Expelled,
-    /// The peer broke the protocol while connecting.
-    Misbehaved {
-        /// What it did.
-        what: String,
-    },
-    /// The peer accepts no more connections now.
-    Busy,
-    /// The peer closed the connection before the hello was through.
-    HungUp {
-        /// What it gave as the reason.
-        reason: CloseReason,
-    },
-    /// The connection was lost before the hello was through.
-    Lost {
-        /// What happened.
-        what: String,
-    },
-    /// The local socket or configuration failed, or the transport was closed meanwhile.
-    Local {
-        /// What the system said.
-        what: String,
-    },
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ConnectError::TimedOut => f.write_str("the peer did not answer in time"),
-            ConnectError::OtherNode { expected } => {
-                write!(f, "another node than {expected:.16} answered at this address")
-            }
-            ConnectError::OtherVersion => {
-                f.write_str("the peer speaks another version of the protocol")
-            }
-            ConnectError::OtherHierarchy => f.write_str("the peer replicates another hierarchy"),
-            ConnectError::WrongSecret => f.write_str(
-                "the read secret was not accepted: the ticket is outdated or of somebody else",
-            ),
-            ConnectError::Expelled => f.write_str("one of the two nodes has expelled the other"),
-            ConnectError::Misbehaved { what } => write!(f, "the peer broke the protocol: {what}"),
-            ConnectError::Busy => f.write_str("the peer accepts no more connections now"),
-            ConnectError::HungUp { reason } => {
-                write!(f, "the peer hung up during the hello: {reason:?}")
-            }
-            ConnectError::Lost { what } => {
-                write!(f, "the connection was lost during the hello: {what}")
-            }
-            ConnectError::Local { what } => write!(f, "this machine could not connect: {what}"),
-        }
-    }
-}
-
-impl core::error::Error for ConnectError {}
-
-/// Why a connection or stream ended.
-///
-/// ```
-/// # tokio::runtime::Runtime::new()?.block_on(async {
-/// use basefs::id::NodeId;
-/// use basefs::net::memory::MemoryNetwork;
-/// use basefs::net::{CloseReason, Connection, LinkError, Transport};
-///
-/// let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
-/// let network = MemoryNetwork::new();
-/// let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
-/// let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
-/// let connection = at_ana.connect("10.0.0.2:1".parse()?, ben).await?;
-/// let other = at_ben.accept().await.ok_or("closed")?;
-/// other.close(CloseReason::Busy);
-/// assert_eq!(connection.closed().await, LinkError::Closed(CloseReason::Busy));
-/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LinkError {
-    /// The peer closed it, or the stream alone.
-    Closed(CloseReason),
-    /// This node closed it, or finished the stream before.
-    ClosedHere,
-    /// The peer was silent for too long, or the network is gone.
-    TimedOut,
-    /// A frame longer than allowed: announced by the peer, or given to [`FrameSender::send`].
-    /// Nothing of it was read or sent.
-    FrameTooLong {
-        /// Its length in bytes.
-        length: u64,
-    },
-    /// The stream ended inside a frame.
-    Truncated,
-    /// The connection failed in another way.
-    Failed {
-        /// What happened.
-        what: String,
-    },
-}
-
-impl fmt::Display for LinkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LinkError::Closed(reason) => write!(f, "the peer closed the connection: {reason:?}"),
-            LinkError::ClosedHere => f.write_str("the connection was closed here"),
-            LinkError::TimedOut => f.write_str("the connection timed out"),
-            LinkError::FrameTooLong { length } => {
-                write!(f, "a frame of {length} bytes is longer than allowed")
-            }
-            LinkError::Truncated => f.write_str("the stream ended inside a frame"),
-            LinkError::Failed { what } => write!(f, "the connection failed: {what}"),
-        }
-    }
-}
-
-impl core::error::Error for LinkError {}
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use serde_bytes::{ByteArray, ByteBuf};
 use zeroize::Zeroizing;
 
 use super::codec;
-use super::hello::{Access, Admission};
+use super::{Access, Admission};
 use crate::id::{EntryId, NodeId};
 use crate::wire::ReadSecret;
 
@@ -63,9 +63,12 @@ pub struct PeerAddress {
 /// use basefs::net::{ReadSecret, Ticket};
 ///
 /// let hierarchy = EntryId::from_bytes([7; 32]);
-/// let ticket = Ticket::new(hierarchy, Some(ReadSecret::from_bytes([9; 32])), vec![]);
+/// let secret = ReadSecret::from_bytes([9; 32]);
+/// let ticket = Ticket::new(hierarchy, Some(secret.clone()), vec![]);
+/// assert_eq!(ticket.secret(), Some(&secret));
 /// let text = ticket.to_string();
 /// assert!(text.starts_with("basefs1"));
+/// assert_eq!((ticket.hierarchy(), ticket.peers().len()), (hierarchy, 0));
 /// assert_eq!(text.to_uppercase().parse(), Ok(ticket));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +83,17 @@ impl Ticket {
     ///
     /// It keeps the first 16 peers and the first 8 addresses of each, without IPv6 scopes and flow
     /// labels, which mean nothing on another machine.
+    ///
+    /// ```
+    /// use basefs::id::{EntryId, NodeId};
+    /// use basefs::net::{PeerAddress, Ticket};
+    ///
+    /// let node = NodeId::from_bytes([1; 32]);
+    /// let peer = PeerAddress { node, addresses: vec!["192.0.2.1:4000".parse()?] };
+    /// let ticket = Ticket::new(EntryId::from_bytes([7; 32]), None, vec![peer; 20]);
+    /// assert_eq!((ticket.peers().len(), ticket.secret()), (16, None)); // the text stays short
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
     pub fn new(
         hierarchy: EntryId,
         secret: Option<ReadSecret>,
@@ -111,6 +125,14 @@ impl Ticket {
     }
 
     /// How the holder of the ticket gets in.
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    /// use basefs::net::{Access, Ticket};
+    ///
+    /// let public = Ticket::new(EntryId::from_bytes([7; 32]), None, vec![]);
+    /// assert_eq!(public.admission().access, Access::Public);
+    /// ```
     pub fn admission(&self) -> Admission {
         let access = match &self.secret {
             Some(secret) => Access::Secret { current: secret.clone(), also_accepted: Vec::new() },

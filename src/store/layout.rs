@@ -9,12 +9,28 @@ use core::fmt;
 use bytes::Bytes;
 
 use crate::entry::SignedEntry;
-use crate::id::{BlockId, Content, EntryId, VersionId};
-use crate::limits::MAX_REMEMBERED_VERSIONS;
+use crate::id::{BlockId, Content, EntryId};
 use crate::node::{Effects, Replica, Restore};
-use crate::store::{Batch, Durability, Store, StoreError, Table};
+use crate::store::{Batch, Store, StoreError, Table};
+
+mod versions;
+
+pub use versions::{remember_version, remembered_version};
 
 /// The newest layout of the tables that this version reads.
+///
+/// ```
+/// use basefs::store::{Batch, Durability, MemoryStore, Store, StoreError, Table, layout};
+///
+/// let store = MemoryStore::new();
+/// let mut batch = Batch::new();
+/// let future = layout::FORMAT + 1;
+/// batch.put(Table::Meta, "format", future.to_be_bytes().to_vec());
+/// store.commit(&batch, Durability::Durable)?;
+/// let newer = StoreError::NewerFormat { found: future, supported: layout::FORMAT };
+/// assert_eq!(layout::hierarchy(&store), Err(newer)); // and the store is left alone
+/// # Ok::<(), basefs::store::StoreError>(())
+/// ```
 pub const FORMAT: u64 = 1;
 
 const FORMAT_KEY: &[u8] = b"format";
@@ -26,9 +42,6 @@ const COMPLETED_KEY: &[u8] = b"completed";
 
 /// Length of the id of a data directory.
 pub const REPLICA_ID: usize = 8;
-
-/// What stands before the ids of remembered versions.
-const VERSION_PREFIX: &[u8] = b"version ";
 
 /// Stands for "no winner": no replica has that many entries.
 const NO_WINNER: u32 = u32::MAX;
@@ -80,12 +93,57 @@ pub fn hierarchy(store: &dyn Store) -> Result<Option<EntryId>, StoreError> {
 }
 
 /// Claims a new store for a hierarchy.
+///
+/// ```
+/// use basefs::id::EntryId;
+/// use basefs::store::{Batch, Table, layout};
+///
+/// let mut batch = Batch::new();
+/// layout::found(&mut batch, EntryId::from_bytes([7; 32]));
+/// assert!(batch.changes().iter().all(|change| change.table == Table::Meta));
+/// ```
 pub fn found(batch: &mut Batch, hierarchy: EntryId) {
     batch.put(Table::Meta, FORMAT_KEY, FORMAT.to_be_bytes().to_vec());
     batch.put(Table::Meta, HIERARCHY_KEY, hierarchy.as_bytes().to_vec());
 }
 
 /// Adds what has to be stored after a replica took something in.
+///
+/// ```
+/// # use basefs::entry::{Body, Payload};
+/// # use basefs::id::{DirId, EntryId};
+/// # use basefs::time::WallTime;
+/// # use basefs::wire::SecretKey;
+/// use basefs::log::Source;
+/// use basefs::node::{Effects, Replica};
+/// use basefs::store::{Batch, Durability, MemoryStore, Store, layout};
+///
+/// # let key = SecretKey::from_seed([7; 32]);
+/// # let genesis = Body {
+/// #     dir: DirId::from_bytes([0; 32]),
+/// #     name: "example".into(),
+/// #     prev: vec![],
+/// #     cap: EntryId::from_bytes([0; 32]),
+/// #     key: key.public(),
+/// #     seq: 0,
+/// #     aprev: None,
+/// #     ts: WallTime::from_millis(0),
+/// #     payload: Payload::Genesis { roots: vec![key.public()], nonce: [1; 16] },
+/// # }
+/// # .sign(&key)?;
+/// let (id, bytes) = (genesis.id(), genesis.bytes().clone());
+/// let mut replica = Replica::new(id, 1);
+/// let mut effects = Effects::default();
+/// replica.offer(genesis, Source::Local, &mut effects);
+///
+/// let store = MemoryStore::new();
+/// let mut batch = Batch::new();
+/// layout::record(&mut batch, &effects);
+/// store.commit(&batch, Durability::Durable)?;
+/// assert_eq!(layout::entry_bytes(&store, 0)?, Some(bytes));
+/// assert_eq!(layout::load(&store, id, 1)?.log().len(), 1); // as it was
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn record(batch: &mut Batch, effects: &Effects) {
     for (id, bytes) in &effects.blocks {
         batch.put(Table::Blocks, id.as_bytes().to_vec(), bytes.clone());
@@ -149,6 +207,13 @@ pub fn number_completed(batch: &mut Batch, completed: &[Content], from: u32) -> 
 /// # Errors
 ///
 /// The store cannot be read.
+///
+/// ```
+/// use basefs::store::{MemoryStore, layout};
+///
+/// assert_eq!(layout::completed(&MemoryStore::new())?, 0);
+/// # Ok::<(), basefs::store::StoreError>(())
+/// ```
 pub fn completed(store: &dyn Store) -> Result<u32, StoreError> {
     match store.get(Table::Meta, COMPLETED_KEY)? {
         None => Ok(0),
@@ -163,6 +228,19 @@ pub fn completed(store: &dyn Store) -> Result<u32, StoreError> {
 /// # Errors
 ///
 /// The store cannot be read.
+///
+/// ```
+/// use basefs::id::{BlockId, Content};
+/// use basefs::store::{Batch, Durability, MemoryStore, Store, layout};
+///
+/// let content = |n| Content { root: BlockId::from_bytes([n; 32]), size: 1_000, levels: 0 };
+/// let store = MemoryStore::new();
+/// let mut batch = Batch::new();
+/// layout::number_completed(&mut batch, &[content(1), content(2), content(3)], 0);
+/// store.commit(&batch, Durability::Durable)?;
+/// assert_eq!(layout::completed_since(&store, 1)?, [content(2), content(3)]);
+/// # Ok::<(), basefs::store::StoreError>(())
+/// ```
 pub fn completed_since(store: &dyn Store, from: u32) -> Result<Vec<Content>, StoreError> {
     let mut found = Vec::new();
     each(store, Table::Contents, |key, value| {
@@ -202,6 +280,14 @@ pub fn replica_id(store: &dyn Store) -> Result<Option<[u8; REPLICA_ID]>, StoreEr
 }
 
 /// Gives a data directory its id.
+///
+/// ```
+/// use basefs::store::{Batch, layout};
+///
+/// let mut batch = Batch::new();
+/// layout::name_replica(&mut batch, b"00000007"); // chosen at random, once
+/// assert_eq!(batch.changes()[0].value.as_deref(), Some(&b"00000007"[..]));
+/// ```
 pub fn name_replica(batch: &mut Batch, id: &[u8; REPLICA_ID]) {
     batch.put(Table::Meta, REPLICA_KEY, id.to_vec());
 }
@@ -211,6 +297,18 @@ pub fn name_replica(batch: &mut Batch, id: &[u8; REPLICA_ID]) {
 /// # Errors
 ///
 /// The store cannot be read.
+///
+/// ```
+/// use basefs::store::{Batch, Durability, MemoryStore, Store, Table, layout};
+///
+/// let store = MemoryStore::new();
+/// let mut batch = Batch::new();
+/// batch.put(Table::Entries, 0u64.to_be_bytes().to_vec(), "the genesis");
+/// store.commit(&batch, Durability::Durable)?;
+/// assert_eq!(layout::entry_bytes(&store, 0)?.as_deref(), Some(&b"the genesis"[..]));
+/// assert_eq!(layout::entry_bytes(&store, 1)?, None); // numbers have no gaps
+/// # Ok::<(), basefs::store::StoreError>(())
+/// ```
 pub fn entry_bytes(store: &dyn Store, number: usize) -> Result<Option<Bytes>, StoreError> {
     store.get(Table::Entries, &number_key(number))
 }
@@ -220,54 +318,22 @@ pub fn entry_bytes(store: &dyn Store, number: usize) -> Result<Option<Bytes>, St
 /// # Errors
 ///
 /// The store cannot be read.
+///
+/// ```
+/// use basefs::block;
+/// use basefs::store::{Batch, Durability, MemoryStore, Store, Table, layout};
+///
+/// let id = block::id(b"content");
+/// let store = MemoryStore::new();
+/// assert_eq!(layout::block(&store, &id)?, None);
+/// let mut batch = Batch::new();
+/// batch.put(Table::Blocks, id.as_bytes().to_vec(), "content");
+/// store.commit(&batch, Durability::Durable)?;
+/// assert_eq!(layout::block(&store, &id)?.as_deref(), Some(&b"content"[..]));
+/// # Ok::<(), basefs::store::StoreError>(())
+/// ```
 pub fn block(store: &dyn Store, id: &BlockId) -> Result<Option<Bytes>, StoreError> {
     store.get(Table::Blocks, id.as_bytes())
-}
-
-/// Remembers what the short id of a version means: how many entries were in the log. Beyond
-/// [`MAX_REMEMBERED_VERSIONS`] the oldest is forgotten. It is as durable as the next commit.
-///
-/// # Errors
-///
-/// The store failed.
-pub fn remember_version(
-    store: &dyn Store,
-    id: &VersionId,
-    entries: usize,
-) -> Result<(), StoreError> {
-    let key = version_key(id);
-    if store.get(Table::Meta, &key)?.as_deref() == Some(&number_key(entries)[..]) {
-        return Ok(());
-    }
-    let mut known: Vec<(usize, Vec<u8>)> = Vec::new();
-    store.scan(Table::Meta, VERSION_PREFIX, &mut |key, value| {
-        let is_version = key.starts_with(VERSION_PREFIX);
-        // What is unreadable is the first to go.
-        known.extend(is_version.then(|| (number_from(value).unwrap_or(0), key.to_vec())));
-        is_version
-    })?;
-    let mut batch = Batch::new();
-    if known.len() >= MAX_REMEMBERED_VERSIONS {
-        known.sort_unstable();
-        let too_many = known.len() - MAX_REMEMBERED_VERSIONS + 1;
-        known.drain(..too_many).for_each(|(_, key)| batch.delete(Table::Meta, key));
-    }
-    batch.put(Table::Meta, key, number_key(entries));
-    store.commit(&batch, Durability::Deferred)
-}
-
-/// How many entries were in the log at a version that was
-/// [remembered](remember_version).
-///
-/// # Errors
-///
-/// The store cannot be read.
-pub fn remembered_version(store: &dyn Store, id: &VersionId) -> Result<Option<usize>, StoreError> {
-    Ok(store.get(Table::Meta, &version_key(id))?.and_then(|value| number_from(&value)))
-}
-
-fn version_key(id: &VersionId) -> Vec<u8> {
-    [VERSION_PREFIX, id.as_bytes()].concat()
 }
 
 /// Rebuilds a replica from its store. No signature is checked and no conflict decided again.
@@ -275,6 +341,24 @@ fn version_key(id: &VersionId) -> Vec<u8> {
 /// # Errors
 ///
 /// The store is damaged or cannot be read; it is not changed.
+///
+/// ```
+/// # #[cfg(feature = "redb")] {
+/// use basefs::Fs;
+/// use basefs::store::{RedbStore, layout};
+///
+/// let dir = tempfile::tempdir()?;
+/// let fs = Fs::open(dir.path())?;
+/// fs.write("/motd", "hello")?;
+/// let hierarchy = fs.hierarchy();
+/// drop(fs);
+///
+/// let store = RedbStore::open(dir.path())?;
+/// assert_eq!(layout::hierarchy(&store)?, Some(hierarchy));
+/// assert_eq!(layout::load(&store, hierarchy, 1)?.log().len(), 2); // the genesis and the write
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn load(store: &dyn Store, hierarchy: EntryId, seed: u64) -> Result<Replica, StoreError> {
     let mut restore = Restore::new(hierarchy, seed).with_capacity(count_entries(store)?);
     load_entries(store, &mut restore)?;

@@ -131,6 +131,8 @@ pub struct Change {
 /// batch.put(Table::Meta, "a", "1");
 /// batch.put(Table::Meta, "b", "2");
 /// batch.delete(Table::Meta, "a");
+/// assert_eq!((batch.changes().len(), batch.is_empty()), (3, false));
+///
 /// let store = MemoryStore::new();
 /// store.commit(&batch, Durability::Durable)?;
 /// assert_eq!(store.get(Table::Meta, b"a")?, None);
@@ -168,6 +170,16 @@ impl Batch {
     }
 
     /// Appends the changes of another batch.
+    ///
+    /// ```
+    /// use basefs::store::{Batch, Table};
+    ///
+    /// let (mut batch, mut more) = (Batch::new(), Batch::new());
+    /// batch.put(Table::Meta, "a", "1");
+    /// more.put(Table::Meta, "a", "2"); // comes later, and wins
+    /// batch.append(more);
+    /// assert_eq!(batch.changes().len(), 2);
+    /// ```
     pub fn append(&mut self, mut other: Batch) {
         self.changes.append(&mut other.changes);
     }

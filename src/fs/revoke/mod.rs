@@ -97,7 +97,9 @@ pub struct PathEffect {
 /// fs.grant_with("/team", ben, basefs::entry::Rights::Write, "ben")?;
 ///
 /// let plan = fs.revoke_plan("/team", ben, Keep::Seen)?;
+/// assert_eq!((plan.path(), plan.who()), ("/team", ben));
 /// assert!(plan.cut().is_empty() && plan.paths().is_empty(), "he wrote nothing yet");
+/// assert!(plan.pinned().is_empty() && plan.unpinned().is_empty());
 /// println!("{plan}");
 /// plan.apply()?;
 /// assert!(!fs.keys()?[1].is_live);
@@ -223,6 +225,21 @@ impl RevokePlan {
     }
 
     /// The ends of the chains that would stay; what comes before each in its chain stays too.
+    ///
+    /// ```
+    /// # let ana = basefs::Fs::in_memory()?;
+    /// # #[cfg(feature = "quic")] {
+    /// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+    /// # ana.grant("/", ben.author())?;
+    /// # for entry in ana.export() { ben.admit(&entry?)?; }
+    /// ben.write("/notes/1", "one")?;
+    /// let last = ben.write("/notes/2", "two")?;
+    /// # for entry in ben.export() { ana.admit(&entry?)?; }
+    /// let plan = ana.revoke_plan("/", ben.author(), basefs::fs::Keep::Seen)?;
+    /// assert_eq!(plan.kept(), [last]); // and with it all before it
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn kept(&self) -> &[EntryId] {
         &self.effect.kept
     }
@@ -238,18 +255,65 @@ impl RevokePlan {
     }
 
     /// The capabilities of other keys that come from this one and would be frozen with it.
+    ///
+    /// ```
+    /// # let ana = basefs::Fs::in_memory()?;
+    /// # #[cfg(feature = "quic")] {
+    /// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+    /// # let phone = basefs::wire::SecretKey::from_seed([7; 32]).public();
+    /// use basefs::entry::Rights;
+    ///
+    /// ana.grant_with("/", ben.author(), Rights::All, "ben")?;
+    /// # for entry in ana.export() { ben.admit(&entry?)?; }
+    /// ben.grant_with("/", phone, Rights::Write, "ben's phone")?;
+    /// # for entry in ben.export() { ana.admit(&entry?)?; }
+    /// let plan = ana.revoke_plan("/", ben.author(), basefs::fs::Keep::Seen)?;
+    /// assert_eq!(plan.frozen()[0].label, "ben's phone");
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn frozen(&self) -> &[KeyInfo] {
         &self.frozen
     }
 
     /// What the key could go on using, without labels: capabilities elsewhere, and those that this
     /// author does not outrank.
+    ///
+    /// ```
+    /// use basefs::fs::Keep;
+    ///
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let ben = basefs::wire::SecretKey::from_seed([7; 32]).public();
+    /// for dir in ["/ben", "/team"] {
+    ///     fs.create_dir_all(dir)?;
+    ///     fs.grant(dir, ben)?;
+    /// }
+    /// let plan = fs.revoke_plan("/team", ben, Keep::Seen)?;
+    /// assert_eq!(plan.left()[0].path.as_deref(), Some("/ben")); // that needs a revoke of its own
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn left(&self) -> &[KeyInfo] {
         &self.effect.left
     }
 
     /// The paths at which what shows would be pinned, because a version that stays has not come
     /// with its content: published only later, it would win without having been seen by anybody.
+    ///
+    /// ```
+    /// # let ana = basefs::Fs::in_memory()?;
+    /// # #[cfg(feature = "quic")] {
+    /// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+    /// # ana.write("/photo", "ana's")?;
+    /// # ana.grant("/", ben.author())?;
+    /// # for entry in ana.export() { ben.admit(&entry?)?; }
+    /// ben.write("/photo", vec![0; 1_000])?;
+    /// # for entry in ben.export() { ana.admit(&entry?)?; } // entries alone: the blocks come later
+    /// let plan = ana.revoke_plan("/", ben.author(), basefs::fs::Keep::Seen)?;
+    /// assert_eq!(plan.pinned(), ["/photo"]); // so that it goes on showing what it shows now
+    /// assert!(plan.unpinned().is_empty());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pinned(&self) -> &[String] {
         &self.effect.pinned
     }
@@ -265,6 +329,25 @@ impl RevokePlan {
     /// # Errors
     ///
     /// [`RevokeError::Changed`] if it would do something else by now; see [`RevokeError`].
+    ///
+    /// ```
+    /// # let ana = basefs::Fs::in_memory()?;
+    /// # #[cfg(feature = "quic")] {
+    /// # let ben = basefs::Fs::builder().join(&ana.ticket(vec![])).open()?;
+    /// # ana.grant("/", ben.author())?;
+    /// # for entry in ana.export() { ben.admit(&entry?)?; }
+    /// use basefs::fs::{Keep, RevokeError};
+    ///
+    /// let plan = ana.revoke_plan("/", ben.author(), Keep::Nothing)?;
+    /// ben.write("/notes", "meanwhile")?;
+    /// # for entry in ben.export() { ana.admit(&entry?)?; }
+    /// assert!(matches!(plan.apply(), Err(RevokeError::Changed { .. }))); // it would cut that too
+    /// let plan = ana.revoke_plan("/", ben.author(), Keep::Nothing)?;
+    /// assert_eq!(plan.paths()[0].path, "/notes"); // look, and then do it
+    /// plan.apply()?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn apply(&self) -> Result<EntryId, RevokeError> {
         // What is kept must not be lost: it leaves this replica before the revoke that names it.
         self.fs.engine.flush().map_err(WriteError::from)?;

@@ -196,6 +196,23 @@ impl From<StoreError> for AdoptTicketError {
 }
 
 /// Why old secrets are still accepted.
+///
+/// ```
+/// # #[cfg(feature = "redb")] {
+/// use basefs::Fs;
+/// use basefs::fs::{DropSecretsError, OLD_SECRETS_FILE};
+///
+/// let dir = tempfile::tempdir()?;
+/// let fs = Fs::open(dir.path())?;
+/// fs.rotate_secret()?;
+/// let file = dir.path().join(OLD_SECRETS_FILE);
+/// std::fs::remove_file(&file)?;
+/// std::fs::create_dir(&file)?; // cannot be removed as a file
+/// let Err(DropSecretsError::Io { path, .. }) = fs.drop_old_secrets() else { panic!() };
+/// assert_eq!((path, fs.old_secrets()), (file, 1)); // who has the old secret is still let in
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DropSecretsError {

@@ -202,6 +202,18 @@ impl Fs {
 
     /// A ticket for this hierarchy that names these peers. Whoever has it can read everything,
     /// until its secret is [rotated](Self::rotate_secret).
+    ///
+    /// ```
+    /// use basefs::Fs;
+    /// use basefs::net::{PeerAddress, Ticket};
+    ///
+    /// let fs = Fs::in_memory()?;
+    /// let peer = PeerAddress { node: fs.node(), addresses: vec!["192.0.2.1:4433".parse()?] };
+    /// let text = fs.ticket(vec![peer]).to_string(); // keep it like a password
+    /// let ticket: Ticket = text.parse()?;
+    /// assert_eq!((ticket.hierarchy(), ticket.peers().len()), (fs.hierarchy(), 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn ticket(&self, peers: Vec<PeerAddress>) -> Ticket {
         let (hierarchy, secret) = self.pass();
         Ticket::new(hierarchy, secret, peers)
@@ -453,6 +465,20 @@ impl Serving {
     /// # Errors
     ///
     /// The store had failed.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let mut config = basefs::net::QuicConfig::default();
+    /// # config.listen = "127.0.0.1:0".parse()?;
+    /// let fs = basefs::Fs::in_memory()?;
+    /// let node = fs.serve(config.clone()).await?;
+    /// node.shutdown().await?;
+    /// fs.write("/motd", "written off the network")?;
+    /// let node = fs.serve(config).await?; // on again
+    /// # node.shutdown().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn shutdown(self) -> Result<(), DriverError> {
         self.handle.shutdown().await
     }

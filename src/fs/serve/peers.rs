@@ -181,6 +181,19 @@ impl Fs {
     }
 
     /// The nodes that are expelled, in the order of their ids.
+    ///
+    /// ```
+    /// # #[cfg(feature = "redb")] {
+    /// use basefs::Fs;
+    ///
+    /// let (dir, other) = (tempfile::tempdir()?, Fs::in_memory()?);
+    /// let fs = Fs::open(dir.path())?;
+    /// fs.expel(other.node())?;
+    /// drop(fs);
+    /// assert_eq!(Fs::open(dir.path())?.expelled(), [other.node()]); // remembered
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn expelled(&self) -> Vec<NodeId> {
         self.door.admission().expelled.iter().copied().collect()
     }

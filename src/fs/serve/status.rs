@@ -14,6 +14,21 @@ use crate::node::{Standing, Unsent};
 const MAX_NAMED: usize = 16;
 
 /// The state of a node: who it is connected to, how far they are, and what waits for what.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let mut config = basefs::net::QuicConfig::default();
+/// # config.listen = "127.0.0.1:0".parse()?;
+/// let fs = basefs::Fs::in_memory()?;
+/// let node = fs.serve(config).await?;
+/// fs.write("/motd", "hello")?;
+/// let status = node.status();
+/// let is_idle = status.unstored + status.waiting + status.wanted == 0;
+/// assert_eq!((status.entries, is_idle, status.peers.len()), (2, true, 0));
+/// # node.shutdown().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Status {

@@ -17,11 +17,11 @@ mod core;
 mod dial;
 mod link;
 mod registry;
+mod report;
 mod storing;
 
 use ::core::fmt;
 use ::core::time::Duration;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use std::net::SocketAddr;
@@ -31,7 +31,10 @@ use tokio::task::JoinHandle;
 
 use self::core::Core;
 use self::registry::Registry;
-use super::{ConnectError, Gate, LinkStats, PeerAddress, Transport};
+pub use self::report::{
+    DriverError, LinkStatus, PeerStatus, ReplicationError, SyncReport, SynchroniseError,
+};
+use super::{Gate, PeerAddress, Transport};
 use crate::id::{EntryId, NodeId};
 use crate::node::{Archive, Node, NodeEvent};
 use crate::time::Timestamp;
@@ -40,6 +43,71 @@ use crate::time::Timestamp;
 ///
 /// The driver calls all of it from several threads. What may block, [`store`](Self::store) and the
 /// methods of [`Archive`], it calls where blocking is allowed.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::convert::Infallible;
+/// use std::sync::Arc;
+/// use basefs::id::BlockId;
+/// use basefs::log::EntryNo;
+/// use basefs::net::Host;
+/// use basefs::node::{Archive, Node, Replica};
+/// use bytes::Bytes;
+/// use parking_lot::Mutex;
+/// use tokio::sync::Notify;
+///
+/// /// A replica that is forgotten with the process.
+/// struct Shelf {
+///     node: Mutex<Node>,
+///     kept: Mutex<(Vec<Bytes>, BTreeMap<BlockId, Bytes>)>,
+///     wake: Notify,
+/// }
+///
+/// impl Archive for Shelf {
+///     type Error = Infallible;
+///
+///     fn entry(&self, no: EntryNo) -> Result<Bytes, Infallible> {
+///         Ok(self.kept.lock().0[no.index()].clone())
+///     }
+///
+///     fn block(&self, id: &BlockId) -> Result<Option<Bytes>, Infallible> {
+///         Ok(self.kept.lock().1.get(id).cloned())
+///     }
+/// }
+///
+/// impl Host for Shelf {
+///     fn with_node<R>(&self, work: impl FnOnce(&mut Node) -> R) -> R {
+///         work(&mut self.node.lock())
+///     }
+///
+///     fn store(&self) -> Result<(), Infallible> {
+///         let mut kept = self.kept.lock(); // held from taking to storing: in order
+///         let effects = self.node.lock().take_effects();
+///         kept.0.extend(effects.admitted.iter().map(|entry| entry.bytes().clone()));
+///         kept.1.extend(effects.blocks);
+///         self.node.lock().stored(effects.mark);
+///         Ok(())
+///     }
+///
+///     fn wake(&self) -> &Notify {
+///         &self.wake
+///     }
+/// }
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::id::{EntryId, NodeId};
+/// # use basefs::net::memory::MemoryNetwork;
+/// # use basefs::net::{Access, Admission, Driver};
+/// # let network = MemoryNetwork::new();
+/// # let transport = network.bind("10.0.0.1:1".parse()?, NodeId::from_bytes([1; 32]))?;
+/// let hierarchy = EntryId::from_bytes([7; 32]);
+/// let node = Mutex::new(Node::new(Replica::new(hierarchy, 1), [9; 32]));
+/// let host = Arc::new(Shelf { node, kept: Mutex::default(), wake: Notify::new() });
+/// let running = Driver::spawn(transport, host, Admission::new(hierarchy, Access::Public), []);
+/// running.shutdown().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Host: Archive<Error: fmt::Display + Send> + Send + Sync + 'static {
     /// Runs `work` on the node, alone. It takes some milliseconds at most and must not be made to
     /// wait for a disk: whoever holds the lock does not commit.
@@ -90,6 +158,93 @@ impl Driver {
     /// on a tokio runtime, which runs it until [`Handle::shutdown`], or until the handle is
     /// dropped. Who is let in can be changed through the gate while it runs; an
     /// [`Admission`](super::Admission) makes one that nobody else has.
+    ///
+    /// ```
+    /// # use std::collections::BTreeMap;
+    /// # use std::convert::Infallible;
+    /// # use std::sync::Arc;
+    /// # use basefs::id::BlockId;
+    /// # use basefs::log::EntryNo;
+    /// # use basefs::net::Host;
+    /// # use basefs::node::{Archive, Node, Replica};
+    /// # use bytes::Bytes;
+    /// # use parking_lot::Mutex;
+    /// # use tokio::sync::Notify;
+    /// # /// A replica that is forgotten with the process.
+    /// # struct Shelf {
+    /// #     node: Mutex<Node>,
+    /// #     kept: Mutex<(Vec<Bytes>, BTreeMap<BlockId, Bytes>)>,
+    /// #     wake: Notify,
+    /// # }
+    /// #
+    /// # impl Archive for Shelf {
+    /// #     type Error = Infallible;
+    /// #
+    /// #     fn entry(&self, no: EntryNo) -> Result<Bytes, Infallible> {
+    /// #         Ok(self.kept.lock().0[no.index()].clone())
+    /// #     }
+    /// #
+    /// #     fn block(&self, id: &BlockId) -> Result<Option<Bytes>, Infallible> {
+    /// #         Ok(self.kept.lock().1.get(id).cloned())
+    /// #     }
+    /// # }
+    /// #
+    /// # impl Host for Shelf {
+    /// #     fn with_node<R>(&self, work: impl FnOnce(&mut Node) -> R) -> R {
+    /// #         work(&mut self.node.lock())
+    /// #     }
+    /// #
+    /// #     fn store(&self) -> Result<(), Infallible> {
+    /// #         let mut kept = self.kept.lock(); // held from taking to storing: in order
+    /// #         let effects = self.node.lock().take_effects();
+    /// #         kept.0.extend(effects.admitted.iter().map(|entry| entry.bytes().clone()));
+    /// #         kept.1.extend(effects.blocks);
+    /// #         self.node.lock().stored(effects.mark);
+    /// #         Ok(())
+    /// #     }
+    /// #
+    /// #     fn wake(&self) -> &Notify {
+    /// #         &self.wake
+    /// #     }
+    /// # }
+    /// # let shelf = |genesis, seed| {
+    /// #     let node = Mutex::new(Node::new(Replica::new(genesis, 1), [seed; 32]));
+    /// #     Arc::new(Shelf { node, kept: Mutex::default(), wake: Notify::new() })
+    /// # };
+    /// # use basefs::entry::{Body, Payload};
+    /// # use basefs::id::{DirId, EntryId, NodeId};
+    /// # use basefs::net::memory::MemoryNetwork;
+    /// # use basefs::time::WallTime;
+    /// # use basefs::wire::SecretKey;
+    /// # let key = SecretKey::from_seed([7; 32]);
+    /// # let genesis = Body {
+    /// #     dir: DirId::from_bytes([0; 32]),
+    /// #     name: "example".into(),
+    /// #     prev: vec![],
+    /// #     cap: EntryId::from_bytes([0; 32]),
+    /// #     key: key.public(),
+    /// #     seq: 0,
+    /// #     aprev: None,
+    /// #     ts: WallTime::from_millis(0),
+    /// #     payload: Payload::Genesis { roots: vec![key.public()], nonce: [1; 16] },
+    /// # }
+    /// # .sign(&key)?;
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+    /// # let network = MemoryNetwork::new();
+    /// use basefs::net::{Access, Admission, Driver, Gate, PeerAddress};
+    ///
+    /// let (here, there) = (shelf(genesis.id(), 1), shelf(genesis.id(), 2)); // hosts: see [`Host`]
+    /// let gate = Gate::new(Admission::new(genesis.id(), Access::Public)); // kept, to change it later
+    /// let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+    /// let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+    /// let ana = PeerAddress { node: ana, addresses: vec!["10.0.0.1:1".parse()?] };
+    /// let answering = Driver::spawn(at_ana, here, gate.clone(), []);
+    /// let dialling = Driver::spawn(at_ben, there, gate.clone(), [ana]);
+    /// assert_eq!(dialling.peers()[0].node, answering.node());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn<T: Transport, H: Host>(
         transport: T,
         host: Arc<H>,
@@ -107,6 +262,109 @@ impl Driver {
 }
 
 /// A running node. Dropping it stops the node, without waiting for what is under way.
+///
+/// ```
+/// # use std::collections::BTreeMap;
+/// # use std::convert::Infallible;
+/// # use std::sync::Arc;
+/// # use basefs::id::BlockId;
+/// # use basefs::log::EntryNo;
+/// # use basefs::net::Host;
+/// # use basefs::node::{Archive, Node, Replica};
+/// # use bytes::Bytes;
+/// # use parking_lot::Mutex;
+/// # use tokio::sync::Notify;
+/// # /// A replica that is forgotten with the process.
+/// # struct Shelf {
+/// #     node: Mutex<Node>,
+/// #     kept: Mutex<(Vec<Bytes>, BTreeMap<BlockId, Bytes>)>,
+/// #     wake: Notify,
+/// # }
+/// #
+/// # impl Archive for Shelf {
+/// #     type Error = Infallible;
+/// #
+/// #     fn entry(&self, no: EntryNo) -> Result<Bytes, Infallible> {
+/// #         Ok(self.kept.lock().0[no.index()].clone())
+/// #     }
+/// #
+/// #     fn block(&self, id: &BlockId) -> Result<Option<Bytes>, Infallible> {
+/// #         Ok(self.kept.lock().1.get(id).cloned())
+/// #     }
+/// # }
+/// #
+/// # impl Host for Shelf {
+/// #     fn with_node<R>(&self, work: impl FnOnce(&mut Node) -> R) -> R {
+/// #         work(&mut self.node.lock())
+/// #     }
+/// #
+/// #     fn store(&self) -> Result<(), Infallible> {
+/// #         let mut kept = self.kept.lock(); // held from taking to storing: in order
+/// #         let effects = self.node.lock().take_effects();
+/// #         kept.0.extend(effects.admitted.iter().map(|entry| entry.bytes().clone()));
+/// #         kept.1.extend(effects.blocks);
+/// #         self.node.lock().stored(effects.mark);
+/// #         Ok(())
+/// #     }
+/// #
+/// #     fn wake(&self) -> &Notify {
+/// #         &self.wake
+/// #     }
+/// # }
+/// # let shelf = |genesis, seed| {
+/// #     let node = Mutex::new(Node::new(Replica::new(genesis, 1), [seed; 32]));
+/// #     Arc::new(Shelf { node, kept: Mutex::default(), wake: Notify::new() })
+/// # };
+/// # use basefs::entry::{Body, Payload};
+/// # use basefs::id::{DirId, EntryId, NodeId};
+/// # use basefs::net::memory::MemoryNetwork;
+/// # use basefs::time::WallTime;
+/// # use basefs::wire::SecretKey;
+/// # let key = SecretKey::from_seed([7; 32]);
+/// # let genesis = Body {
+/// #     dir: DirId::from_bytes([0; 32]),
+/// #     name: "example".into(),
+/// #     prev: vec![],
+/// #     cap: EntryId::from_bytes([0; 32]),
+/// #     key: key.public(),
+/// #     seq: 0,
+/// #     aprev: None,
+/// #     ts: WallTime::from_millis(0),
+/// #     payload: Payload::Genesis { roots: vec![key.public()], nonce: [1; 16] },
+/// # }
+/// # .sign(&key)?;
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let [ana, ben] = [1, 2].map(|n| NodeId::from_bytes([n; 32]));
+/// # let network = MemoryNetwork::new();
+/// # use std::time::Duration;
+/// # use basefs::net::{Access, Admission, Driver, PeerAddress};
+/// # let admission = Admission::new(genesis.id(), Access::Public);
+/// # let (here, there) = (shelf(genesis.id(), 1), shelf(genesis.id(), 2));
+/// # let at_ana = network.bind("10.0.0.1:1".parse()?, ana)?;
+/// # let at_ben = network.bind("10.0.0.2:1".parse()?, ben)?;
+/// # let (id, seconds) = (genesis.id(), Duration::from_secs(9));
+/// # here.with_node(|node| node.offer(genesis));
+/// # here.store()?;
+/// let at_ana = Driver::spawn(at_ana, here, admission.clone(), []); // she has one entry
+/// let at_ben = Driver::spawn(at_ben, there.clone(), admission, []);
+/// let addresses = at_ana.local_addresses().to_vec();
+/// at_ben.add_peer(PeerAddress { node: at_ana.node(), addresses });
+///
+/// assert_eq!(at_ana.wait_replicated(vec![id], 1, seconds).await?, [ben]);
+/// at_ben.synchronise(Some(ana), seconds).await?;
+/// assert_eq!(there.with_node(|node| node.replica().log().len()), 1);
+/// let link = at_ben.peers()[0].link.clone().ok_or("not connected")?;
+/// assert!(link.dialed && link.last_sync.is_some_and(|sync| sync.equal));
+///
+/// println!("{link:?} at {:?}", at_ben.now());
+/// let stopped = tokio::time::timeout(Duration::from_millis(1), at_ben.stopped());
+/// assert!(stopped.await.is_err(), "it runs");
+/// at_ben.leave(seconds).await; // says goodbye
+/// at_ben.shutdown().await?;
+/// at_ana.shutdown().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Handle {
     registry: Arc<Registry>,
@@ -208,146 +466,3 @@ impl Drop for Handle {
         self.registry.stop();
     }
 }
-
-/// What is known of a peer.
-///
-/// ```
-/// # tokio::runtime::Runtime::new()?.block_on(async {
-/// # use std::time::Duration;
-/// # use basefs::Fs;
-/// # let mut config = basefs::net::QuicConfig::default();
-/// # config.listen = "127.0.0.1:0".parse()?;
-/// let ana = Fs::in_memory()?;
-/// let at_ana = ana.serve(config.clone()).await?;
-/// let ben = Fs::builder().join(&at_ana.ticket()).open()?;
-/// let at_ben = ben.serve(config).await?;
-/// at_ben.wait_synced(Duration::from_secs(9)).await?;
-/// let peer = &at_ben.peers()[0];
-/// assert_eq!((peer.node, peer.error.as_ref()), (ana.node(), None));
-/// assert!(peer.link.as_ref().is_some_and(|link| link.stats.received > 0));
-/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PeerStatus {
-    /// Who.
-    pub node: NodeId,
-    /// Where it is dialled; nothing if it only ever dialled this node.
-    pub addresses: Vec<SocketAddr>,
-    /// Its connection, if there is one.
-    pub link: Option<LinkStatus>,
-    /// How many attempts to dial it failed in a row.
-    pub failures: u32,
-    /// Why the last attempt failed, unless one succeeded since.
-    pub error: Option<ConnectError>,
-}
-
-/// What is known of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LinkStatus {
-    /// Whether this node dialled.
-    pub dialed: bool,
-    /// For how long it has been connected.
-    pub age: Duration,
-    /// Counters of the connection.
-    pub stats: LinkStats,
-    /// The last session of reconciliation that ended.
-    pub last_sync: Option<SyncReport>,
-}
-
-/// How a session of reconciliation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SyncReport {
-    /// Whether both sides had the same entries.
-    pub equal: bool,
-    /// Entries sent in it.
-    pub sent: u64,
-    /// Entries received in it.
-    pub received: u64,
-    /// How long ago it ended.
-    pub age: Duration,
-}
-
-/// Why waiting for a peer to be equal was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SynchroniseError {
-    /// No peer, or not the one given, is connected, or the last of them was lost meanwhile.
-    NotConnected,
-    /// It took too long.
-    TimedOut,
-    /// The node was stopped.
-    Stopped,
-}
-
-impl fmt::Display for SynchroniseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SynchroniseError::NotConnected => "not connected to a peer to synchronise with",
-            SynchroniseError::TimedOut => "synchronising took too long; it goes on",
-            SynchroniseError::Stopped => "the node was stopped",
-        })
-    }
-}
-
-impl ::core::error::Error for SynchroniseError {}
-
-/// Why waiting for peers to have something was given up. Nothing is undone: it spreads on.
-///
-/// ```
-/// use basefs::net::ReplicationError;
-///
-/// let error = ReplicationError::TimedOut { reached: 1 };
-/// assert_eq!(error.to_string(), "only 1 of the peers had it in time; it spreads on");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ReplicationError {
-    /// It took too long.
-    TimedOut {
-        /// How many peers have it.
-        reached: usize,
-    },
-    /// The node was stopped.
-    Stopped,
-}
-
-impl fmt::Display for ReplicationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ReplicationError::TimedOut { reached } => {
-                write!(f, "only {reached} of the peers had it in time; it spreads on")
-            }
-            ReplicationError::Stopped => f.write_str("the node was stopped"),
-        }
-    }
-}
-
-impl ::core::error::Error for ReplicationError {}
-
-/// Why a node stopped otherwise than it was told to. All its connections are closed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DriverError {
-    /// The host could not read or store.
-    Host {
-        /// What it said.
-        what: String,
-    },
-    /// A task of the driver panicked: a bug.
-    Panicked,
-}
-
-impl fmt::Display for DriverError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DriverError::Host { what } => write!(f, "the node stopped, its store failed: {what}"),
-            DriverError::Panicked => f.write_str("the node stopped because of a bug in it"),
-        }
-    }
-}
-
-impl ::core::error::Error for DriverError {}

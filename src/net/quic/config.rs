@@ -67,6 +67,14 @@ const INCOMING_BUFFERS: u64 = 1 << 20;
 /// and in 100 at worst; over loopback CUBIC carries half as much again. A window of twice what
 /// was delivered in a round trip, which takes no loss for congestion, was tried as well: as good
 /// as BBR up to 30 % of loss, three times slower at 50 %.
+///
+/// ```
+/// use basefs::net::{Congestion, QuicConfig};
+///
+/// let mut config = QuicConfig::default(); // as the profile says
+/// config.congestion = Some(Congestion::Cubic); // fair to whoever shares the line
+/// assert_eq!(Congestion::default(), Congestion::Bbr);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Congestion {

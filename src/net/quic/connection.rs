@@ -32,6 +32,29 @@ const OTHER_VERSION_ALERT: u8 = 120;
 
 /// A connection over QUIC to a peer that proved its node key. Clones are the same connection; it
 /// closes when the last of them and the last of its streams are dropped.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::net::{QuicConfig, QuicTransport, Transport};
+/// # use basefs::wire::SecretKey;
+/// # let [at_ana, at_ben] = [1, 2].map(|n| {
+/// #     let mut config = QuicConfig::default();
+/// #     config.listen = ([127, 0, 0, 1], 0).into();
+/// #     QuicTransport::bind(config, &SecretKey::from_seed([n; 32]))
+/// # });
+/// # let (at_ana, at_ben) = (at_ana?, at_ben?);
+/// # let dialling = at_ana.connect(at_ben.local_addresses()[0], at_ben.node());
+/// # let (to_ben, to_ana) = tokio::join!(dialling, at_ben.accept());
+/// # let (to_ben, to_ana) = (to_ben?, to_ana.ok_or("closed")?);
+/// use basefs::net::{CloseReason, Connection, LinkError};
+///
+/// assert_eq!(to_ben.binding(), to_ana.binding());
+/// println!("a round trip takes {:?}", to_ben.path().rtt);
+/// to_ana.close(CloseReason::Busy);
+/// assert_eq!(to_ben.closed().await, LinkError::Closed(CloseReason::Busy));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct QuicConnection {
     inner: quinn::Connection,
@@ -161,6 +184,31 @@ fn frames((sender, receiver): (SendStream, RecvStream)) -> (QuicSender, QuicRece
 }
 
 /// Sends frames on a QUIC stream.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::net::{QuicConfig, QuicTransport, Transport};
+/// # use basefs::wire::SecretKey;
+/// # let [at_ana, at_ben] = [1, 2].map(|n| {
+/// #     let mut config = QuicConfig::default();
+/// #     config.listen = ([127, 0, 0, 1], 0).into();
+/// #     QuicTransport::bind(config, &SecretKey::from_seed([n; 32]))
+/// # });
+/// # let (at_ana, at_ben) = (at_ana?, at_ben?);
+/// # let dialling = at_ana.connect(at_ben.local_addresses()[0], at_ben.node());
+/// # let (to_ben, to_ana) = tokio::join!(dialling, at_ben.accept());
+/// # let (to_ben, to_ana) = (to_ben?, to_ana.ok_or("closed")?);
+/// use basefs::net::{Connection, FrameReceiver, FrameSender};
+///
+/// let (mut sender, _) = to_ben.open().await?;
+/// sender.send("one".into()).await?;
+/// sender.send("two".into()).await?;
+/// sender.finish();
+/// let (_, mut receiver) = to_ana.accept().await?;
+/// assert_eq!(receiver.receive().await?.as_deref(), Some(&b"one"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct QuicSender {
     stream: SendStream,
@@ -192,6 +240,31 @@ impl FrameSender for QuicSender {
 }
 
 /// Receives frames from a QUIC stream.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use basefs::net::{QuicConfig, QuicTransport, Transport};
+/// # use basefs::wire::SecretKey;
+/// # let [at_ana, at_ben] = [1, 2].map(|n| {
+/// #     let mut config = QuicConfig::default();
+/// #     config.listen = ([127, 0, 0, 1], 0).into();
+/// #     QuicTransport::bind(config, &SecretKey::from_seed([n; 32]))
+/// # });
+/// # let (at_ana, at_ben) = (at_ana?, at_ben?);
+/// # let dialling = at_ana.connect(at_ben.local_addresses()[0], at_ben.node());
+/// # let (to_ben, to_ana) = tokio::join!(dialling, at_ben.accept());
+/// # let (to_ben, to_ana) = (to_ben?, to_ana.ok_or("closed")?);
+/// use basefs::net::{Connection, FrameReceiver, FrameSender};
+///
+/// let (mut sender, _) = to_ben.open().await?;
+/// sender.send("one".into()).await?;
+/// sender.finish();
+/// let (_, mut receiver) = to_ana.accept().await?;
+/// assert_eq!(receiver.receive().await?.as_deref(), Some(&b"one"[..]));
+/// assert_eq!(receiver.receive().await?, None); // the end
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct QuicReceiver {
     stream: RecvStream,

@@ -44,6 +44,25 @@ const MAX_READY: usize = 64;
 ///
 /// Both ends prove their node keys in the TLS 1.3 handshake. Dropping the transport closes all its
 /// connections.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// use basefs::net::{Connection, QuicConfig, QuicTransport, Transport};
+/// use basefs::wire::SecretKey;
+///
+/// let [at_ana, at_ben] = [1, 2].map(|n| {
+///     let mut config = QuicConfig::default();
+///     config.listen = ([127, 0, 0, 1], 0).into();
+///     QuicTransport::bind(config, &SecretKey::from_seed([n; 32]))
+/// });
+/// let (at_ana, at_ben) = (at_ana?, at_ben?);
+/// let dialling = at_ana.connect(at_ben.local_addresses()[0], at_ben.node());
+/// let (dialled, accepted) = tokio::join!(dialling, at_ben.accept());
+/// assert_eq!(dialled?.peer(), at_ben.node());
+/// assert_eq!(accepted.map(|connection| connection.peer()), Some(at_ana.node()));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct QuicTransport {
     endpoint: Endpoint,
     identity: Identity,

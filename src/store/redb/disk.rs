@@ -14,12 +14,54 @@ use std::sync::Arc;
 /// Names are relative and use `/`. Nothing that was done to a name is safe from a crash before
 /// [`sync_names`](Disk::sync_names) returned, nothing written to a file before its
 /// [`sync`](DiskFile::sync) did.
+///
+/// ```
+/// use std::io;
+/// use std::path::Path;
+/// use std::sync::Arc;
+/// use basefs::store::redb::{Disk, DiskFile, OsDisk};
+/// use basefs::store::{RedbOptions, RedbStore, StoreError};
+///
+/// /// A disk on which nothing can be made.
+/// #[derive(Debug)]
+/// struct Full(OsDisk);
+///
+/// impl Disk for Full {
+///     fn create(&self, _name: &str) -> io::Result<Arc<dyn DiskFile>> {
+///         Err(io::ErrorKind::StorageFull.into())
+///     }
+///     // The rest is passed on.
+/// #     fn open(&self, name: &str) -> io::Result<Option<Arc<dyn DiskFile>>> { self.0.open(name) }
+/// #     fn rename(&self, from: &str, to: &str) -> io::Result<()> { self.0.rename(from, to) }
+/// #     fn remove(&self, name: &str) -> io::Result<()> { self.0.remove(name) }
+/// #     fn sync_names(&self) -> io::Result<()> { self.0.sync_names() }
+/// }
+///
+/// let dir = tempfile::tempdir()?;
+/// let disk = Arc::new(Full(OsDisk::new(dir.path())?));
+/// assert!(matches!(RedbStore::open_on(disk, RedbOptions::default()), Err(StoreError::Full)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Disk: fmt::Debug + Send + Sync {
     /// Opens a file for reading and writing; gives nothing if there is none of this name.
     ///
     /// # Errors
     ///
     /// What the system says.
+    ///
+    /// ```
+    /// use basefs::store::redb::{Disk, OsDisk};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let disk = OsDisk::new(dir.path())?;
+    /// assert!(disk.open("new")?.is_none());
+    /// disk.create("new")?;
+    /// disk.rename("new", "kept")?;
+    /// assert!(disk.open("new")?.is_none() && disk.open("kept")?.is_some());
+    /// disk.remove("kept")?;
+    /// disk.remove("kept")?; // it is gone already: no error
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     fn open(&self, name: &str) -> io::Result<Option<Arc<dyn DiskFile>>>;
 
     /// Creates an empty file for reading and writing, in place of one that has the name.
@@ -52,6 +94,26 @@ pub trait Disk: fmt::Debug + Send + Sync {
 }
 
 /// One open file of a [`Disk`].
+///
+/// ```
+/// use basefs::store::redb::{Disk, OsDisk};
+///
+/// let dir = tempfile::tempdir()?;
+/// let disk = OsDisk::new(dir.path())?;
+/// let file = disk.create("notes")?;
+/// file.write_at(3, b"lo")?; // what is before it is zeros
+/// file.write_at(0, b"hel")?;
+/// file.sync()?;
+/// disk.sync_names()?; // only now it has its name for sure
+///
+/// let mut read = [0; 5];
+/// file.read_at(0, &mut read)?;
+/// assert_eq!((&read, file.size()?), (b"hello", 5));
+/// file.set_size(2)?;
+/// let error = file.read_at(0, &mut read).unwrap_err();
+/// assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Its size in bytes.
     ///

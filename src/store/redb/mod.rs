@@ -147,6 +147,15 @@ impl RedbStore {
     /// [`StoreError::Locked`] if it is open already, here or in another process;
     /// [`StoreError::Foreign`], [`StoreError::NewerFormat`]: the file was not touched;
     /// [`StoreError::Corrupt`], [`StoreError::Full`], [`StoreError::Io`].
+    ///
+    /// ```
+    /// use basefs::store::{RedbStore, StoreError};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("store.redb"), "the diary of somebody else")?;
+    /// assert!(matches!(RedbStore::open(dir.path()), Err(StoreError::Foreign { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         Self::open_with(dir, RedbOptions::default())
     }
@@ -156,6 +165,16 @@ impl RedbStore {
     /// # Errors
     ///
     /// As [`open`](Self::open).
+    ///
+    /// ```
+    /// use basefs::store::{RedbOptions, RedbStore};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// drop(RedbStore::open(dir.path())?);
+    /// let options = RedbOptions { verify: true, ..RedbOptions::default() };
+    /// RedbStore::open_with(dir.path(), options)?; // every page was read and is intact
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open_with(dir: &Path, options: RedbOptions) -> Result<Self, StoreError> {
         // Before the lock file, for a directory that is not ours should not get one.
         inspect(&dir.join(NAME))?;
@@ -172,6 +191,17 @@ impl RedbStore {
     /// # Errors
     ///
     /// As [`open`](Self::open), without [`StoreError::Locked`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use basefs::store::redb::OsDisk;
+    /// use basefs::store::{RedbOptions, RedbStore, Store, Table};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let store = RedbStore::open_on(Arc::new(OsDisk::new(dir.path())?), RedbOptions::default())?;
+    /// assert_eq!(store.get(Table::Meta, b"kind")?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open_on(disk: Arc<dyn Disk>, options: RedbOptions) -> Result<Self, StoreError> {
         let poisoned = Arc::new(AtomicBool::new(false));
         contained(&poisoned, || {
