@@ -34,6 +34,22 @@ impl Flag {
 }
 
 /// Flags and indexes over the entries applied so far.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (_, genesis) = author::genesis();
+/// use basefs::authority::Authority;
+/// use basefs::log::{Log, Source};
+///
+/// let mut log = Log::new(genesis.id(), 1);
+/// let mut authority = Authority::new();
+/// log.offer(genesis, Source::Local);
+/// while let Some(entry) = log.next_admitted() {
+///     let flipped = authority.apply(&log, &entry);
+///     assert!(flipped.is_empty(), "nothing earlier counts more or less for it");
+///     assert!(authority.is_authorised(entry.no()));
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Authority {
     flags: Vec<Flag>,
@@ -63,6 +79,19 @@ impl Authority {
     }
 
     /// Whether an entry counts. Entries that were not applied yet do not.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let hello = ben.write(&mut replica, "motd", "hello", &[]);
+    /// assert!(replica.authority().is_authorised(hello));
+    /// ana.revoke(&mut replica, &ben, &[]);
+    /// assert!(!replica.authority().is_authorised(hello), "in the log, and cut");
+    /// ```
     pub fn is_authorised(&self, no: EntryNo) -> bool {
         self.flag(no) == Flag::Authorised
     }
@@ -76,6 +105,15 @@ impl Authority {
     }
 
     /// How many flags were computed since the start; a measure of work, for tests.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let before = replica.authority().computed();
+    /// ana.write(&mut replica, "motd", "hello", &[]);
+    /// assert_eq!(replica.authority().computed() - before, 1, "its own flag");
+    /// assert_eq!(replica.authority().compared(), 0, "there is no revoke");
+    /// ```
     pub fn computed(&self) -> u64 {
         self.computed
     }
@@ -87,17 +125,56 @@ impl Authority {
     }
 
     /// The capabilities of a key, in order of their admission.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// use basefs::entry::Rights;
+    ///
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// ana.grant(&mut replica, &mut ben, Rights::All);
+    /// let (log, authority) = (replica.log(), replica.authority());
+    /// let caps = authority.caps_of(log.key_no(&ben.key.public()).unwrap());
+    /// let rights: Vec<Rights> = caps.iter().map(|cap| log.cap_rights(*cap)).collect();
+    /// assert_eq!(rights, [Rights::Write, Rights::All]);
+    /// ```
     pub fn caps_of(&self, key: KeyNo) -> &[CapNo] {
         self.grants_of.get(&key).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a capability can be exercised by a new entry: its grant counts and nothing revokes
     /// it or what it comes from.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let hello = ben.write(&mut replica, "motd", "hello", &[]);
+    /// let cap = replica.log().cap_of(hello);
+    /// assert!(replica.authority().is_live(replica.log(), cap));
+    /// ana.revoke(&mut replica, &ben, &[hello]);
+    /// assert!(!replica.authority().is_live(replica.log(), cap), "what is kept is kept, no more");
+    /// ```
     pub fn is_live(&self, log: &Log, cap: CapNo) -> bool {
         self.is_granted(log, cap) && upwards(log, cap).all(|above| self.effective(above).is_empty())
     }
 
     /// The head of the longest chain under a capability: what the next entry of its key follows.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let readme = ana.write(&mut replica, "readme", "see motd", &[]);
+    /// let cap = replica.log().cap_of(hello);
+    /// assert_eq!(replica.authority().chain_head(cap), Some(readme));
+    /// assert_eq!(replica.authority().entries_of(cap), [hello, readme]);
+    /// ```
     pub fn chain_head(&self, cap: CapNo) -> Option<EntryNo> {
         self.heads.get(cap.index()).copied().flatten()
     }
@@ -108,12 +185,38 @@ impl Authority {
     }
 
     /// The capabilities that were granted under one, in the order they were applied.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// let mut ben = Author::new(2);
+    /// let grant = ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let (log, authority) = (replica.log(), replica.authority());
+    /// let granted = authority.granted_under(log.cap_of(grant));
+    /// assert_eq!(granted.len(), 1);
+    /// assert_eq!(log.cap_entry(granted[0]), grant);
+    /// ```
     pub fn granted_under(&self, cap: CapNo) -> &[CapNo] {
         self.sub_caps.get(cap.index()).map_or(&[], Vec::as_slice)
     }
 
     /// The revokes in effect against a capability itself; those against what it was granted under
     /// freeze it too.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let hello = ben.write(&mut replica, "motd", "hello", &[]);
+    /// let revoke = ana.revoke(&mut replica, &ben, &[]);
+    /// let cap = replica.log().cap_of(hello);
+    /// assert_eq!(replica.authority().effective(cap), [revoke]);
+    /// ```
     // rule: REVOKE-3
     pub fn effective(&self, cap: CapNo) -> &[EntryNo] {
         self.effective.get(cap.index()).map_or(&[], Vec::as_slice)
@@ -121,6 +224,20 @@ impl Authority {
 
     /// The authorised revokes of a key at a directory or above, in the order of admission, whatever
     /// they are able to do there.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let users = ana.mkdir(&mut replica, "users");
+    /// let revoke = ana.revoke(&mut replica, &ben, &[]);
+    /// let (log, authority) = (replica.log(), replica.authority());
+    /// let (who, dir) = (log.key_no(&ben.key.public()).unwrap(), log.dir(&users).unwrap());
+    /// assert_eq!(authority.revokes_at(log, who, dir), [revoke], "made at the root, above it");
+    /// ```
     pub fn revokes_at(&self, log: &Log, who: KeyNo, dir: DirNo) -> Vec<EntryNo> {
         let upwards = core::iter::successors(Some(dir), |dir| log.parent(*dir));
         let all = upwards.filter_map(|at| self.revokes_of.get(&(who, at))).flatten().copied();
@@ -130,6 +247,23 @@ impl Authority {
     }
 
     /// Takes in one admitted entry; gives the entries whose flag changed, itself not included.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::{authority::Authority, entry::{Payload, Rights}, log::Source};
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let hello = ben.write(&mut replica, "motd", "hello", &[]);
+    ///
+    /// let (mut log, mut authority) = (replica.log().clone(), replica.authority().clone());
+    /// # let root = basefs::log::root_dir(&log.genesis());
+    /// # let revoke = ana.sign(root, "", &[], Payload::Revoke { who: ben.key.public(), keep: vec![] });
+    /// log.offer(revoke, Source::Local);
+    /// let revoke = log.next_admitted().unwrap();
+    /// assert_eq!(authority.apply(&log, &revoke), [hello], "it counts no longer");
+    /// ```
     pub fn apply(&mut self, log: &Log, entry: &AdmittedEntry) -> Vec<EntryNo> {
         self.apply_number(log, entry.no())
     }

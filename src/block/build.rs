@@ -11,6 +11,16 @@ use crate::id::{BlockId, Content};
 use crate::limits::{MAX_CHILDREN, MAX_LEAF, MAX_LEVELS, MAX_SIZE};
 
 /// A tree over leaves that are kept elsewhere.
+///
+/// ```
+/// use basefs::block::{self, Child};
+///
+/// let leaf = |bytes: &[u8]| Child { id: block::id(bytes), length: bytes.len() as u64 };
+/// let built = block::build([leaf(b"hello, "), leaf(b"world")])?;
+/// assert_eq!(built.nodes.len(), 1);
+/// assert_eq!(built.content.root, built.nodes[0].0, "the last node is the root");
+/// # Ok::<(), block::BuildError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
     /// What an entry commits to.
@@ -55,6 +65,17 @@ impl Builder {
     /// # Errors
     /// The leaf has a length that no leaf may have, or the content gets too large. The builder is
     /// as before.
+    ///
+    /// ```
+    /// use basefs::block::{self, BuildError, Builder, Child};
+    ///
+    /// let mut builder = Builder::new();
+    /// let nothing = Child { id: block::id(b""), length: 0 };
+    /// assert_eq!(builder.push(nothing), Err(BuildError::Leaf { length: 0 }));
+    /// builder.push(Child { id: block::id(b"hello"), length: 5 })?;
+    /// assert_eq!(builder.finish()?.content.size, 5);
+    /// # Ok::<(), BuildError>(())
+    /// ```
     pub fn push(&mut self, leaf: Child) -> Result<(), BuildError> {
         if leaf.length == 0 || leaf.length > MAX_LEAF as u64 {
             return Err(BuildError::Leaf { length: leaf.length });
@@ -72,6 +93,17 @@ impl Builder {
     ///
     /// # Errors
     /// There was no leaf: empty content is no block.
+    ///
+    /// ```
+    /// use basefs::block::{self, BuildError, Builder, Child};
+    ///
+    /// let mut builder = Builder::new();
+    /// builder.push(Child { id: block::id(b"hello"), length: 5 })?;
+    /// let content = builder.finish()?.content;
+    /// assert_eq!((content.root, content.levels), (block::id(b"hello"), 0), "one leaf is the root");
+    /// assert_eq!(Builder::new().finish(), Err(BuildError::Empty));
+    /// # Ok::<(), BuildError>(())
+    /// ```
     pub fn finish(mut self) -> Result<Built, BuildError> {
         let mut height = 0;
         loop {
@@ -130,6 +162,16 @@ impl Builder {
 ///
 /// # Errors
 /// There is no leaf, one has a length that no leaf may have, or the content is too large.
+///
+/// ```
+/// use basefs::block::{self, Child};
+///
+/// let leaf = Child { id: block::id(b"again "), length: 6 };
+/// let built = block::build(vec![leaf; 1_025])?;
+/// assert_eq!((built.content.size, built.content.levels), (6_150, 2));
+/// assert_eq!(built.nodes.len(), 3, "1,024 leaves, the last one, and both of these");
+/// # Ok::<(), block::BuildError>(())
+/// ```
 pub fn build(leaves: impl IntoIterator<Item = Child>) -> Result<Built, BuildError> {
     let mut builder = Builder::new();
     for leaf in leaves {
@@ -139,6 +181,14 @@ pub fn build(leaves: impl IntoIterator<Item = Child>) -> Result<Built, BuildErro
 }
 
 /// Why no tree can be built over these leaves: a fault of the caller. Nothing was changed.
+///
+/// ```
+/// use basefs::block::{self, BuildError, Child};
+///
+/// let too_long = Child { id: block::id(b"?"), length: 262_145 };
+/// assert_eq!(block::build([too_long]), Err(BuildError::Leaf { length: 262_145 }));
+/// assert_eq!(block::build([]), Err(BuildError::Empty));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {

@@ -17,6 +17,14 @@ use crate::id::{BlockId, Content};
 use crate::limits::{CHUNK_AVERAGE, CHUNK_MAX, CHUNK_MIN};
 
 /// Content and its blocks.
+///
+/// ```
+/// let encoded = basefs::block::encode(&vec![7; 600_000].into())?;
+/// let lengths: Vec<usize> = encoded.blocks.iter().map(|(_, bytes)| bytes.len()).collect();
+/// assert_eq!(lengths.len(), 3, "three leaves, of which two are equal, and the node above");
+/// assert_eq!(lengths[..2], [262_144, 75_712]);
+/// # Ok::<(), basefs::block::BuildError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// What an entry commits to.

@@ -59,6 +59,28 @@ pub fn id(bytes: &[u8]) -> BlockId {
 ///
 /// What a source holds was verified when it was stored. Node blocks are verified again whenever
 /// they are used, leaves whenever they are read.
+///
+/// ```
+/// use basefs::block::{self, Source};
+/// use basefs::id::BlockId;
+/// use bytes::Bytes;
+/// use std::collections::BTreeMap;
+///
+/// /// Blocks in memory, which cannot fail.
+/// struct Memory(BTreeMap<BlockId, Bytes>);
+///
+/// impl Source for Memory {
+///     type Error = std::convert::Infallible;
+///
+///     fn block(&mut self, id: &BlockId) -> Result<Option<Bytes>, Self::Error> {
+///         Ok(self.0.get(id).cloned())
+///     }
+/// }
+///
+/// let mut memory = Memory([(block::id(b"hello"), b"hello"[..].into())].into());
+/// assert_eq!(memory.length(&block::id(b"hello")), Ok(Some(5)));
+/// assert_eq!(memory.block(&block::id(b"world")), Ok(None));
+/// ```
 pub trait Source {
     /// Why the source could not be asked.
     type Error;
@@ -91,6 +113,16 @@ where
 
 /// The source of blocks failed: a fault of this machine, not of the content or of a peer. Nothing
 /// was changed; the same call can be made again.
+///
+/// ```
+/// use basefs::block::{self, ReadError, SourceError};
+/// use basefs::id::BlockId;
+///
+/// let content = basefs::id::Content { root: block::id(b"hello"), size: 5, levels: 0 };
+/// let mut damaged = |_: &BlockId| Ok::<_, std::io::Error>(Some(b"hullo"[..].into()));
+/// let error = block::read(&content, 100, &mut damaged).unwrap_err();
+/// assert!(matches!(error, ReadError::Source(SourceError::Corrupt { id }) if id == content.root));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SourceError<E> {

@@ -17,6 +17,15 @@ use crate::id::BlockId;
 /// Length of every piece but the last: a chunk of BLAKE3.
 pub const PIECE: usize = blake3::CHUNK_LEN;
 /// Longest block that is sent in pieces.
+///
+/// ```
+/// use basefs::block::{MAX_PIECED, MAX_PROOF, Piece};
+///
+/// let pieces = Piece::split(&vec![7; MAX_PIECED].into());
+/// assert_eq!(pieces.len(), 16);
+/// assert!(pieces.iter().all(|piece| piece.proof.len() == MAX_PROOF));
+/// assert!(Piece::split(&vec![7; MAX_PIECED + 1].into()).is_empty(), "it goes as a whole");
+/// ```
 pub const MAX_PIECED: usize = 16 * PIECE;
 /// Chaining values beside the way to the root of sixteen chunks.
 pub const MAX_PROOF: usize = 4;
@@ -42,12 +51,28 @@ pub struct Piece {
 }
 
 /// How many pieces a block of so many bytes has.
+///
+/// ```
+/// use basefs::block::{PIECE, pieces};
+///
+/// assert_eq!([pieces(1), pieces(PIECE), pieces(PIECE + 1)], [1, 1, 2]);
+/// ```
 pub const fn pieces(length: usize) -> usize {
     length.div_ceil(PIECE)
 }
 
 impl Piece {
     /// All pieces of a block of 1 to [`MAX_PIECED`] bytes; none of any other.
+    ///
+    /// ```
+    /// use basefs::block::{PIECE, Piece};
+    ///
+    /// let block: Vec<u8> = (0..PIECE * 2 + 10).map(|n| n as u8).collect();
+    /// let pieces = Piece::split(&block.clone().into());
+    /// let proofs: Vec<usize> = pieces.iter().map(|piece| piece.proof.len()).collect();
+    /// assert_eq!(proofs, [2, 2, 1], "the last chunk hangs one step below the root");
+    /// assert_eq!(pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect::<Vec<_>>(), block);
+    /// ```
     pub fn split(block: &Bytes) -> Vec<Piece> {
         if block.is_empty() || block.len() > MAX_PIECED {
             return Vec::new();
@@ -63,6 +88,17 @@ impl Piece {
 
     /// Whether it is a piece of the block with this id and length. The length must be known from
     /// elsewhere: all but the last piece may fit other lengths as well.
+    ///
+    /// ```
+    /// use basefs::block::{self, Piece};
+    ///
+    /// let block = vec![7; 5_000];
+    /// let id = block::id(&block);
+    /// let mut piece = Piece::split(&block.into()).remove(3);
+    /// assert!(piece.is_of(&id, 5_000));
+    /// piece.index = 2;
+    /// assert!(!piece.is_of(&id, 5_000), "its place is part of the proof");
+    /// ```
     pub fn is_of(&self, id: &BlockId, length: usize) -> bool {
         let start = self.index.saturating_mul(PIECE);
         let in_place = (1..=MAX_PIECED).contains(&length)

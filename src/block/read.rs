@@ -46,6 +46,23 @@ pub fn read<S: Source>(
 /// # Errors
 /// A block of the range is not here, the content is invalid, or the source failed. Nothing was
 /// changed.
+///
+/// ```
+/// use basefs::block;
+/// use basefs::id::BlockId;
+/// use std::collections::BTreeMap;
+/// use std::convert::Infallible;
+///
+/// let text: Vec<u8> = (0..600_000u32).map(|n| (n / 1_000) as u8).collect();
+/// let encoded = block::encode(&text.clone().into())?;
+/// let store: BTreeMap<_, _> = encoded.blocks.into_iter().collect();
+/// let mut source = |id: &BlockId| Ok::<_, Infallible>(store.get(id).cloned());
+/// let range = block::read_range(&encoded.content, 299_999..300_001, &mut source).unwrap();
+/// assert_eq!(range, text[299_999..300_001]);
+/// let end = block::read_range(&encoded.content, 599_990..u64::MAX, &mut source).unwrap();
+/// assert_eq!(end.len(), 10);
+/// # Ok::<(), block::BuildError>(())
+/// ```
 pub fn read_range<S: Source>(
     content: &Content,
     range: Range<u64>,
@@ -63,6 +80,23 @@ pub fn read_range<S: Source>(
 /// The leaves of a range in the order of the content, each verified and cut to the range.
 ///
 /// Memory is one leaf, and one node per level. After an error it ends.
+///
+/// ```
+/// use basefs::block::{self, Leaves};
+/// use basefs::id::BlockId;
+/// use std::collections::BTreeMap;
+/// use std::convert::Infallible;
+///
+/// let encoded = block::encode(&vec![7; 600_000].into())?;
+/// let store: BTreeMap<_, _> = encoded.blocks.into_iter().collect();
+/// let mut source = |id: &BlockId| Ok::<_, Infallible>(store.get(id).cloned());
+/// let mut lengths = Vec::new();
+/// for leaf in Leaves::new(&encoded.content, 262_000..600_000, &mut source)? {
+///     lengths.push(leaf.unwrap().len());
+/// }
+/// assert_eq!(lengths, [144, 262_144, 75_712], "the end of the first leaf, and the others");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Leaves<'s, S> {
     source: &'s mut S,
@@ -87,6 +121,17 @@ impl<'s, S: Source> Leaves<'s, S> {
     ///
     /// # Errors
     /// The content is invalid whatever its blocks are.
+    ///
+    /// ```
+    /// use basefs::block::{ContentError, Leaves};
+    /// use basefs::id::{BlockId, Content};
+    /// use std::convert::Infallible;
+    ///
+    /// let content = Content { root: BlockId::from_bytes([7; 32]), size: 300_000, levels: 0 };
+    /// let mut source = |_: &BlockId| Ok::<_, Infallible>(None);
+    /// let error = Leaves::new(&content, 0..1, &mut source).err();
+    /// assert_eq!(error, Some(ContentError::Size { height: 0, size: 300_000 }), "no leaf is as long");
+    /// ```
     pub fn new(
         content: &Content,
         range: Range<u64>,
@@ -168,6 +213,18 @@ fn cut(bytes: &Bytes, place: &BlockRef, range: &Range<u64>) -> Bytes {
 }
 
 /// Why content could not be read. Nothing was changed.
+///
+/// ```
+/// use basefs::block::{self, ReadError};
+/// use basefs::id::{BlockId, Content};
+/// use std::convert::Infallible;
+///
+/// let content = Content { root: block::id(b"hello"), size: 5, levels: 0 };
+/// let mut empty = |_: &BlockId| Ok::<_, Infallible>(None);
+/// let too_large = ReadError::TooLarge { size: 5, limit: 4 };
+/// assert_eq!(block::read(&content, 4, &mut empty), Err(too_large));
+/// assert_eq!(block::read(&content, 5, &mut empty), Err(ReadError::Missing { id: content.root }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadError<E> {

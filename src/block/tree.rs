@@ -8,6 +8,16 @@ use crate::limits::{MAX_CHILDREN, MAX_LEAF, MAX_LEVELS, MAX_NODE_BLOCK, MAX_SIZE
 use crate::wire::cbor::{CborError, Reader, Writer};
 
 /// A block as its parent lists it.
+///
+/// ```
+/// use basefs::block::{Child, id};
+///
+/// let leaf = Child { id: id(b"hello"), length: 5 };
+/// let built = basefs::block::build([leaf, leaf])?;
+/// let node = basefs::block::NodeBlock::decode(&built.nodes[0].1)?;
+/// assert_eq!(node.children(), [leaf, leaf]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Child {
     /// Id of the child block.
@@ -17,6 +27,19 @@ pub struct Child {
 }
 
 /// A block at its place in a tree.
+///
+/// ```
+/// use basefs::block::{BlockRef, Walker};
+/// use basefs::id::{BlockId, Content};
+/// use std::convert::Infallible;
+///
+/// let content = Content { root: BlockId::from_bytes([7; 32]), size: 600_000, levels: 1 };
+/// let mut walker = Walker::new(content)?;
+/// let _ = walker.advance(&mut |_: &BlockId| Ok::<_, Infallible>(None));
+/// let root = BlockRef { id: content.root, height: 1, length: 600_000, offset: 0 };
+/// assert_eq!(walker.wanted(), [root], "what is below it, it will say itself");
+/// # Ok::<(), basefs::block::ContentError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockRef {
     /// Id of the block.
@@ -122,6 +145,15 @@ impl NodeBlock {
     ///
     /// # Errors
     /// Too few or too many children, one without content, or more content than any file may have.
+    ///
+    /// ```
+    /// use basefs::block::{Child, NodeBlock, NodeError, id};
+    ///
+    /// let leaf = Child { id: id(b"hello"), length: 5 };
+    /// assert_eq!(NodeBlock::new(vec![leaf; 1_024])?.length(), 5_120);
+    /// assert_eq!(NodeBlock::new(vec![leaf; 1_025]), Err(NodeError::Children));
+    /// # Ok::<(), NodeError>(())
+    /// ```
     pub fn new(children: Vec<Child>) -> Result<Self, NodeError> {
         if children.is_empty() || children.len() > MAX_CHILDREN {
             return Err(NodeError::Children);
@@ -144,6 +176,15 @@ impl NodeBlock {
     /// # Errors
     /// The bytes are no node block. Whether that is the fault of their author or of a peer depends
     /// on whether they have the hash that was asked for.
+    ///
+    /// ```
+    /// use basefs::block::{NodeBlock, NodeError};
+    /// use basefs::wire::cbor::CborError;
+    ///
+    /// assert_eq!(NodeBlock::decode(&[0x80]), Err(NodeError::Children), "an empty array");
+    /// let text = NodeBlock::decode(b"hello, world");
+    /// assert_eq!(text, Err(NodeError::Encoding(CborError::Unexpected)));
+    /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, NodeError> {
         if bytes.len() > MAX_NODE_BLOCK {
             return Err(NodeError::TooLong);
@@ -167,6 +208,16 @@ impl NodeBlock {
     }
 
     /// The bytes of the block.
+    ///
+    /// ```
+    /// use basefs::block::{Child, NodeBlock, id};
+    ///
+    /// let node = NodeBlock::new(vec![Child { id: id(b"hello"), length: 5 }])?;
+    /// let bytes = node.encode();
+    /// assert_eq!(bytes[..4], [0x81, 0x82, 0x58, 32], "one pair, which begins with 32 bytes");
+    /// assert_eq!(bytes.last(), Some(&5));
+    /// # Ok::<(), basefs::block::NodeError>(())
+    /// ```
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.array(self.children.len());
@@ -188,6 +239,15 @@ impl NodeBlock {
 }
 
 /// Why bytes are not a node block, or children cannot form one. Nothing was changed.
+///
+/// ```
+/// use basefs::block::{Child, NodeBlock, NodeError, id};
+///
+/// let child = |length| Child { id: id(b"hello"), length };
+/// assert_eq!(NodeBlock::new(vec![child(5), child(0)]), Err(NodeError::EmptyChild));
+/// assert_eq!(NodeBlock::new(vec![child(u64::MAX)]), Err(NodeError::TooLarge));
+/// assert_eq!(NodeBlock::decode(&[0; 50_000]), Err(NodeError::TooLong), "not looked at");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeError {
@@ -228,6 +288,18 @@ impl core::error::Error for NodeError {
 ///
 /// Its author wrote it so: no peer that passed it on is at fault. Every version of the file that
 /// can be completed keeps its place; this one shows nowhere.
+///
+/// ```
+/// use basefs::block::{self, Completeness, ContentError};
+/// use basefs::id::{BlockId, Content};
+/// use std::convert::Infallible;
+///
+/// // An author signed that these five bytes are six.
+/// let content = Content { root: block::id(b"hello"), size: 6, levels: 0 };
+/// let mut source = |_: &BlockId| Ok::<_, Infallible>(Some(b"hello"[..].into()));
+/// let error = ContentError::Length { id: content.root, claimed: 6, found: 5 };
+/// assert_eq!(block::check(&content, &mut source), Ok(Completeness::Invalid(error)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContentError {

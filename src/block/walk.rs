@@ -11,6 +11,21 @@ use crate::id::{BlockId, Content};
 use crate::limits::{MAX_LEAF, MAX_TREE_NODES, MAX_WALK_STEPS, MAX_WANTED, MAX_WANTED_NODES};
 
 /// How far a content is.
+///
+/// ```
+/// use basefs::block::{self, Completeness};
+/// use basefs::id::{BlockId, Content};
+/// use std::convert::Infallible;
+///
+/// let content = Content { root: block::id(b"hello"), size: 5, levels: 0 };
+/// let mut nothing = |_: &BlockId| Ok::<_, Infallible>(None);
+/// let Ok(Completeness::Missing(blocks)) = block::check(&content, &mut nothing) else {
+///     panic!("nothing is here");
+/// };
+/// assert_eq!(blocks[0].id, content.root);
+/// let mut all = |_: &BlockId| Ok::<_, Infallible>(Some(b"hello"[..].into()));
+/// assert_eq!(block::check(&content, &mut all), Ok(Completeness::Complete));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completeness {
     /// All blocks are here, and form a tree of exactly the size and height claimed.
@@ -69,6 +84,20 @@ pub fn check<S: Source>(
 }
 
 /// What came of [`Walker::advance`].
+///
+/// ```
+/// use basefs::block::{self, Progress, Walker};
+/// use basefs::id::{BlockId, Content};
+/// use std::convert::Infallible;
+///
+/// let content = Content { root: block::id(b"hello"), size: 5, levels: 0 };
+/// let mut walker = Walker::new(content)?;
+/// let mut nothing = |_: &BlockId| Ok::<_, Infallible>(None);
+/// assert_eq!(walker.advance(&mut nothing), Ok(Progress::Waiting));
+/// walker.accept(b"hello")?;
+/// assert_eq!(walker.advance(&mut nothing), Ok(Progress::Complete), "it saw all there is");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Progress {
@@ -167,6 +196,14 @@ impl Walker {
     ///
     /// # Errors
     /// The content is invalid whatever its blocks are.
+    ///
+    /// ```
+    /// use basefs::block::{ContentError, Walker};
+    /// use basefs::id::{BlockId, Content};
+    ///
+    /// let content = Content { root: BlockId::from_bytes([7; 32]), size: 5, levels: 8 };
+    /// assert_eq!(Walker::new(content).unwrap_err(), ContentError::Levels { levels: 8 });
+    /// ```
     pub fn new(content: Content) -> Result<Self, ContentError> {
         Ok(Self {
             root: Some(BlockRef::root(&content)?),
@@ -180,6 +217,22 @@ impl Walker {
 
     /// The blocks that are missing, as far as is known: distinct in id and height, ascending by
     /// offset, at most [`MAX_WANTED`], of which [`MAX_WANTED_NODES`] nodes.
+    ///
+    /// ```
+    /// use basefs::block::{self, Walker};
+    /// use basefs::id::BlockId;
+    /// use std::convert::Infallible;
+    ///
+    /// let text: Vec<u8> = (0..600_000u32).map(|n| (n / 1_000) as u8).collect();
+    /// let encoded = block::encode(&text.into())?;
+    /// let (root, node) = encoded.blocks.last().unwrap();
+    /// let mut source = |id: &BlockId| Ok::<_, Infallible>((id == root).then(|| node.clone()));
+    /// let mut walker = Walker::new(encoded.content)?;
+    /// let _ = walker.advance(&mut source);
+    /// assert_eq!(walker.wanted().len(), encoded.blocks.len() - 1, "every leaf");
+    /// assert_eq!(walker.wanted()[0].offset, 0, "the beginning first");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wanted(&self) -> &[BlockRef] {
         &self.wanted
     }
@@ -188,6 +241,19 @@ impl Walker {
     ///
     /// # Errors
     /// The source failed. The walk is as before the block that it failed at, and can go on.
+    ///
+    /// ```
+    /// use basefs::block::{self, Progress, SourceError, Walker};
+    /// use basefs::id::{BlockId, Content};
+    ///
+    /// let content = Content { root: block::id(b"hello"), size: 5, levels: 0 };
+    /// let mut walker = Walker::new(content)?;
+    /// let failed = walker.advance(&mut |_: &BlockId| Err("the disk is away"));
+    /// assert_eq!(failed, Err(SourceError::Failed("the disk is away")));
+    /// let mut source = |_: &BlockId| Ok::<_, &str>(Some(b"hello"[..].into()));
+    /// assert_eq!(walker.advance(&mut source), Ok(Progress::Complete), "it goes on");
+    /// # Ok::<(), block::ContentError>(())
+    /// ```
     pub fn advance<S: Source>(
         &mut self,
         source: &mut S,
@@ -215,6 +281,20 @@ impl Walker {
     ///
     /// # Errors
     /// See [`AcceptError`]; the block must not be stored on account of this content.
+    ///
+    /// ```
+    /// use basefs::block::{self, AcceptError, Walker};
+    /// use basefs::id::{BlockId, Content};
+    /// use std::convert::Infallible;
+    ///
+    /// let content = Content { root: block::id(b"hello"), size: 5, levels: 0 };
+    /// let mut walker = Walker::new(content)?;
+    /// let _ = walker.advance(&mut |_: &BlockId| Ok::<_, Infallible>(None));
+    /// assert_eq!(walker.accept(b"hullo"), Err(AcceptError::NotWanted));
+    /// assert_eq!(walker.accept(b"hello"), Ok(content.root));
+    /// assert_eq!(walker.accept(b"hello"), Err(AcceptError::NotWanted), "once is enough");
+    /// # Ok::<(), block::ContentError>(())
+    /// ```
     pub fn accept(&mut self, bytes: &[u8]) -> Result<BlockId, AcceptError> {
         // Longer than any block: not worth hashing.
         if bytes.len() > MAX_LEAF {
@@ -359,6 +439,20 @@ impl Walker {
 }
 
 /// Why a block was not accepted. It must not be stored on account of this content.
+///
+/// ```
+/// use basefs::block::{self, AcceptError, ContentError, Walker};
+/// use basefs::id::{BlockId, Content};
+/// use std::convert::Infallible;
+///
+/// // An author signed that these five bytes are six; the peer that sends them is not at fault.
+/// let content = Content { root: block::id(b"hello"), size: 6, levels: 0 };
+/// let mut walker = Walker::new(content)?;
+/// let _ = walker.advance(&mut |_: &BlockId| Ok::<_, Infallible>(None));
+/// let error = ContentError::Length { id: content.root, claimed: 6, found: 5 };
+/// assert_eq!(walker.accept(b"hello"), Err(AcceptError::Content(error)));
+/// # Ok::<(), ContentError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcceptError {

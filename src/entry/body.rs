@@ -53,6 +53,13 @@ impl Action {
     }
 
     /// The action with a number on the wire.
+    ///
+    /// ```
+    /// use basefs::entry::Action;
+    ///
+    /// assert_eq!(Action::from_code(0), Some(Action::Genesis));
+    /// assert_eq!(Action::from_code(8), None, "there are eight");
+    /// ```
     pub const fn from_code(code: u64) -> Option<Self> {
         Some(match code {
             0 => Action::Genesis,
@@ -68,6 +75,13 @@ impl Action {
     }
 
     /// Whether entries of this kind stand in a slot: mkdir, write, delete, link, slink.
+    ///
+    /// ```
+    /// use basefs::entry::Action;
+    ///
+    /// assert!(Action::Delete.is_data(), "it removes a name");
+    /// assert!(!Action::Grant.is_data(), "it governs a directory");
+    /// ```
     pub const fn is_data(self) -> bool {
         !matches!(self, Action::Genesis | Action::Grant | Action::Revoke)
     }
@@ -106,6 +120,12 @@ pub enum Rights {
 
 impl Rights {
     /// The number on the wire: W is 1, G is 2.
+    ///
+    /// ```
+    /// use basefs::entry::Rights;
+    ///
+    /// assert_eq!(Rights::All.code(), Rights::Write.code() | Rights::Grant.code());
+    /// ```
     pub const fn code(self) -> u8 {
         match self {
             Rights::Write => 1,
@@ -124,6 +144,13 @@ impl Rights {
     }
 
     /// Whether everything `other` allows is allowed.
+    ///
+    /// ```
+    /// use basefs::entry::Rights;
+    ///
+    /// assert!(Rights::Grant.includes(Rights::Grant));
+    /// assert!(!Rights::Grant.includes(Rights::All), "it may not write");
+    /// ```
     pub const fn includes(self, other: Rights) -> bool {
         self.code() & other.code() == other.code()
     }
@@ -209,6 +236,13 @@ pub enum Payload {
 
 impl Payload {
     /// The action this payload belongs to.
+    ///
+    /// ```
+    /// use basefs::entry::{Action, Payload};
+    ///
+    /// let link = Payload::Slink { text: "/motd".into() };
+    /// assert_eq!(link.action(), Action::Slink);
+    /// ```
     pub const fn action(&self) -> Action {
         match self {
             Payload::Genesis { .. } => Action::Genesis,
@@ -224,6 +258,29 @@ impl Payload {
 }
 
 /// The signed part of an entry; the [module](crate::entry) shows one being signed.
+///
+/// ```
+/// # use basefs::entry::{Body, Payload};
+/// # use basefs::id::{DirId, EntryId};
+/// # use basefs::time::WallTime;
+/// let key = basefs::wire::SecretKey::from_seed([7; 32]);
+/// let (dir, genesis) = (DirId::from_bytes([1; 32]), EntryId::from_bytes([2; 32]));
+/// let mkdir = Body {
+///     dir,
+///     name: "users".into(),
+///     prev: vec![],  // nobody had the name before
+///     cap: genesis,  // the author is a root key
+///     key: key.public(),
+///     seq: 0,        // the first entry of this author
+///     aprev: None,
+///     ts: WallTime::from_millis(1_700_000_000_000),
+///     payload: Payload::Mkdir,
+/// };
+/// let first = mkdir.clone().sign(&key)?;
+/// let next = Body { name: "lib".into(), seq: 1, aprev: Some(first.id()), ..mkdir };
+/// assert!(next.sign(&key).is_ok());
+/// # Ok::<(), basefs::entry::InvalidEntry>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
     /// The directory that holds the name; for grant and revoke, the directory governed.

@@ -10,6 +10,22 @@ impl Body {
     /// The canonical encoding of the body, the part that is signed.
     ///
     /// The result is only as valid as the fields are: [`Body::sign`] checks them.
+    ///
+    /// ```
+    /// # use basefs::entry::{Body, Payload};
+    /// # use basefs::id::{DirId, EntryId};
+    /// # let key = basefs::wire::SecretKey::from_seed([7; 32]);
+    /// # let body = Body {
+    /// #     dir: DirId::from_bytes([1; 32]), name: "users".into(), prev: vec![], key: key.public(),
+    /// #     cap: EntryId::from_bytes([2; 32]), seq: 0, aprev: None, ts: Default::default(),
+    /// #     payload: Payload::Mkdir,
+    /// # };
+    /// let encoded = body.encode();
+    /// assert_eq!(encoded[..3], [0x8b, 1, 1], "eleven fields, format 1, mkdir");
+    /// let entry = body.sign(&key)?;
+    /// assert_eq!(entry.bytes()[1..=encoded.len()], encoded, "a signature follows");
+    /// # Ok::<(), basefs::entry::InvalidEntry>(())
+    /// ```
     // rule: ENTRY-2
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();

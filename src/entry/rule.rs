@@ -60,6 +60,12 @@ pub enum Rule {
 
 impl Rule {
     /// The name as the manual has it.
+    ///
+    /// ```
+    /// use basefs::entry::Rule;
+    ///
+    /// assert_eq!(Rule::Sig1.name(), "SIG-1");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Rule::Entry1 => "ENTRY-1",

@@ -24,6 +24,25 @@ const SIGNATURE_TAIL: usize = 2 + 64;
 
 /// An entry that is well formed by itself; its signature has not been looked at. The
 /// [module](crate::entry) has an example.
+///
+/// ```
+/// use basefs::entry::{Rule, SignedEntry};
+/// # use basefs::entry::{Body, Payload};
+/// # use basefs::id::{DirId, EntryId};
+/// # let key = basefs::wire::SecretKey::from_seed([7; 32]);
+/// # let body = Body {
+/// #     dir: DirId::from_bytes([1; 32]), name: "users".into(), prev: vec![], key: key.public(),
+/// #     cap: EntryId::from_bytes([2; 32]), seq: 0, aprev: None, ts: Default::default(),
+/// #     payload: Payload::Mkdir,
+/// # };
+///
+/// let mut bytes = body.sign(&key)?.bytes().to_vec();
+/// *bytes.last_mut().unwrap() ^= 1;
+/// let forged = SignedEntry::decode(&bytes)?;
+/// assert_eq!(&*forged.body().name, "users", "well formed, and readable");
+/// assert_eq!(forged.verify().unwrap_err().rule, Rule::Sig1);
+/// # Ok::<(), basefs::entry::InvalidEntry>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedEntry {
     body: Body,
@@ -37,6 +56,15 @@ impl SignedEntry {
     /// # Errors
     ///
     /// Names the first rule that fails; nothing of the bytes is kept.
+    ///
+    /// ```
+    /// use basefs::entry::{Rule, SignedEntry};
+    ///
+    /// let not_cbor = SignedEntry::decode(&[0xff; 100]).unwrap_err();
+    /// assert_eq!(not_cbor.rule, Rule::Entry1);
+    /// let a_number = SignedEntry::decode(&[0x07]).unwrap_err();
+    /// assert_eq!(a_number.rule, Rule::Entry2);
+    /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, InvalidEntry> {
         check_length(bytes)?;
         Self::decode_shared(Bytes::copy_from_slice(bytes))
@@ -54,6 +82,21 @@ impl SignedEntry {
     /// # Errors
     ///
     /// [`Rule::Sig1`] if it does not hold.
+    ///
+    /// ```
+    /// # use basefs::entry::{Body, Payload, SignedEntry};
+    /// # use basefs::id::{DirId, EntryId};
+    /// # let key = basefs::wire::SecretKey::from_seed([7; 32]);
+    /// # let body = Body {
+    /// #     dir: DirId::from_bytes([1; 32]), name: "users".into(), prev: vec![], key: key.public(),
+    /// #     cap: EntryId::from_bytes([2; 32]), seq: 0, aprev: None, ts: Default::default(),
+    /// #     payload: Payload::Mkdir,
+    /// # };
+    /// # let received = body.sign(&key)?.bytes().clone();
+    /// let verified = SignedEntry::decode(&received)?.verify()?;
+    /// assert_eq!(verified.body().key, key.public(), "this key signed it");
+    /// # Ok::<(), basefs::entry::InvalidEntry>(())
+    /// ```
     // rule: SIG-1
     pub fn verify(self) -> Result<VerifiedEntry, InvalidEntry> {
         self.verify_with(&mut Verifier::new())
@@ -64,6 +107,27 @@ impl SignedEntry {
     /// # Errors
     ///
     /// [`Rule::Sig1`] if it does not hold.
+    ///
+    /// ```
+    /// use basefs::entry::SignedEntry;
+    /// use basefs::wire::key::Verifier;
+    /// # use basefs::entry::{Body, Payload};
+    /// # use basefs::id::{DirId, EntryId};
+    /// # let key = basefs::wire::SecretKey::from_seed([7; 32]);
+    /// # let entry = |name: &str| Body {
+    /// #     dir: DirId::from_bytes([1; 32]), name: name.into(), prev: vec![], key: key.public(),
+    /// #     cap: EntryId::from_bytes([2; 32]), seq: 0, aprev: None, ts: Default::default(),
+    /// #     payload: Payload::Mkdir,
+    /// # }.sign(&key);
+    /// # let received = [entry("users")?, entry("lib")?].map(|entry| entry.bytes().clone());
+    ///
+    /// let mut verifier = Verifier::new();
+    /// for bytes in &received {
+    ///     let entry = SignedEntry::decode(bytes)?.verify_with(&mut verifier)?;
+    ///     assert_eq!(entry.bytes(), bytes);
+    /// }
+    /// # Ok::<(), basefs::entry::InvalidEntry>(())
+    /// ```
     // rule: SIG-1
     pub fn verify_with(self, verifier: &mut Verifier) -> Result<VerifiedEntry, InvalidEntry> {
         let (signed, signature) = self.signed_parts();
@@ -97,6 +161,24 @@ impl SignedEntry {
 }
 
 /// An entry whose signature holds. Whether a hierarchy admits it is for its log to say.
+///
+/// ```
+/// use basefs::entry::VerifiedEntry;
+/// # use basefs::entry::{Body, Payload};
+/// # use basefs::id::{DirId, EntryId};
+/// # let key = basefs::wire::SecretKey::from_seed([7; 32]);
+/// # let body = Body {
+/// #     dir: DirId::from_bytes([1; 32]), name: "users".into(), prev: vec![], key: key.public(),
+/// #     cap: EntryId::from_bytes([2; 32]), seq: 0, aprev: None, ts: Default::default(),
+/// #     payload: Payload::Mkdir,
+/// # };
+///
+/// let entry: VerifiedEntry = body.sign(&key)?;
+/// let id = blake3::derive_key("basefs v1 entry", entry.bytes());
+/// assert_eq!(entry.id(), EntryId::from_bytes(id));
+/// assert_eq!(&*entry.body().name, "users");
+/// # Ok::<(), basefs::entry::InvalidEntry>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedEntry(SignedEntry);
 
@@ -130,6 +212,25 @@ impl Body {
     ///
     /// Names the rule that the body fails, or [`Rule::Sig1`] if `key` is not the author. Nothing
     /// is signed then.
+    ///
+    /// ```
+    /// use basefs::entry::Rule;
+    /// use basefs::wire::SecretKey;
+    /// # use basefs::entry::{Body, Payload};
+    /// # use basefs::id::{DirId, EntryId};
+    /// # let key = SecretKey::from_seed([7; 32]);
+    /// # let body = Body {
+    /// #     dir: DirId::from_bytes([1; 32]), name: "users".into(), prev: vec![], key: key.public(),
+    /// #     cap: EntryId::from_bytes([2; 32]), seq: 0, aprev: None, ts: Default::default(),
+    /// #     payload: Payload::Mkdir,
+    /// # };
+    ///
+    /// let another = SecretKey::from_seed([8; 32]);
+    /// assert_eq!(body.clone().sign(&another).unwrap_err().rule, Rule::Sig1);
+    /// let unnamed = Body { name: "..".into(), ..body.clone() };
+    /// assert_eq!(unnamed.sign(&key).unwrap_err().rule, Rule::Name1);
+    /// assert!(body.sign(&key).is_ok());
+    /// ```
     // rule: SIG-1
     pub fn sign(self, key: &SecretKey) -> Result<VerifiedEntry, InvalidEntry> {
         check_body(&self)?;

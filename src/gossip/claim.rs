@@ -5,6 +5,15 @@ use core::fmt;
 /// A replica's state in a few bytes, opaque to the gossip that carries it: two members with the
 /// same claim have the same entries. Nothing is believed because of it; it only says with whom to
 /// compare.
+///
+/// ```
+/// use basefs::gossip::Claim;
+///
+/// let mut bytes = [7; Claim::LEN];
+/// bytes[..4].copy_from_slice(&1_000_u32.to_le_bytes());
+/// let claim = Claim::from_bytes(bytes);
+/// assert_eq!((claim.count(), claim.as_bytes()), (1_000, &bytes));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim([u8; Claim::LEN]);
 

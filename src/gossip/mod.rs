@@ -25,6 +25,10 @@ pub use spread::{
 };
 
 /// A frame on its way on a one-way stream, by a number that is never used again on its link.
+///
+/// ```
+/// assert_eq!(basefs::gossip::PushId::new(7).number(), 7);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PushId(u64);
 
@@ -41,6 +45,11 @@ impl PushId {
 }
 
 /// What a transport has learnt about the way to a peer.
+///
+/// ```
+/// let path = basefs::gossip::Path::default();
+/// assert_eq!((path.packets, path.lost), (0, 0), "nothing is known yet");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path {
     /// The smoothed round-trip time.

@@ -46,6 +46,15 @@ pub struct Frontier {
 
 impl Frontier {
     /// The frontier of these entries, in any order.
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    /// use basefs::log::Frontier;
+    ///
+    /// let [a, b] = [1, 2].map(|n| EntryId::from_bytes([n; 32]));
+    /// let frontier = Frontier::new(vec![b, a, b]);
+    /// assert_eq!(frontier.heads(), [a, b]);
+    /// ```
     pub fn new(mut heads: Vec<EntryId>) -> Self {
         heads.sort_unstable();
         heads.dedup();
@@ -58,6 +67,15 @@ impl Frontier {
     }
 
     /// A hash that names the frontier (AT-1).
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    /// use basefs::log::Frontier;
+    ///
+    /// let [a, b] = [1, 2].map(|n| EntryId::from_bytes([n; 32]));
+    /// assert_eq!(Frontier::new(vec![a, b]).id(), Frontier::new(vec![b, a]).id());
+    /// assert_ne!(Frontier::new(vec![a, b]).id(), Frontier::new(vec![a]).id());
+    /// ```
     // rule: AT-1
     pub fn id(&self) -> VersionId {
         let mut hasher = blake3::Hasher::new_derive_key(VERSION_CONTEXT);
@@ -149,6 +167,17 @@ impl FromStr for Frontier {
 }
 
 /// Entries of a frontier that are not in the log: it cannot be shown here until they come.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (_, replica) = author::found();
+/// # use basefs::id::EntryId;
+/// use basefs::log::Frontier;
+///
+/// let unheard_of = EntryId::from_bytes([7; 32]);
+/// let missing = replica.log().reach(&Frontier::new(vec![unheard_of])).unwrap_err();
+/// assert_eq!(missing.ids, [unheard_of], "fetch these, then ask again");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingHeads {
     /// Their ids, in ascending order; never none.
@@ -170,12 +199,31 @@ impl core::error::Error for MissingHeads {}
 
 impl Log {
     /// The present: the heads of all chains.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let readme = ana.write(&mut replica, "readme", "see motd", &[]);
+    /// let log = replica.log();
+    /// assert_eq!(log.frontier().heads(), [log.id(readme)], "of one author, the last entry");
+    /// ```
     pub fn frontier(&self) -> Frontier {
         self.frontier_of_first(self.len())
     }
 
     /// The heads of all chains among the first `len` entries in the order of admission. What they
     /// reach is exactly those entries. Linear in `len`.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// ana.write(&mut replica, "motd", "good morning", &[hello]);
+    /// let log = replica.log();
+    /// assert_eq!(log.frontier_of_first(2).heads(), [log.id(hello)], "the genesis and this");
+    /// assert_eq!(log.frontier_of_first(3), log.frontier());
+    /// ```
     // rule: AT-1
     // rule: CHAIN-1
     pub fn frontier_of_first(&self, len: usize) -> Frontier {
@@ -191,6 +239,17 @@ impl Log {
 
     /// The entries that an entry names and cannot be admitted without, except those that define
     /// its directory.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let morning = ana.write(&mut replica, "motd", "good morning", &[hello]);
+    /// let log = replica.log();
+    /// let genesis = log.number(&log.genesis()).unwrap();
+    /// let named: Vec<_> = log.hard_references(morning).collect();
+    /// assert_eq!(named, [genesis, hello, hello], "`cap`, `aprev` and `prev`");
+    /// ```
     pub fn hard_references(&self, no: EntryNo) -> impl Iterator<Item = EntryNo> + '_ {
         let other = match self.record(no).detail {
             Detail::Data { other, .. } => other,
@@ -212,6 +271,18 @@ impl Log {
     /// # Errors
     ///
     /// Entries of the frontier are not in the log. Whatever those that are refer to is.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let then = replica.log().frontier();
+    /// ana.write(&mut replica, "motd", "good morning", &[hello]);
+    /// let log = replica.log();
+    /// let genesis = log.number(&log.genesis()).unwrap();
+    /// assert_eq!(log.reach(&then)?, [genesis, hello]);
+    /// # Ok::<(), basefs::log::MissingHeads>(())
+    /// ```
     // rule: AT-1
     pub fn reach(&self, frontier: &Frontier) -> Result<Vec<EntryNo>, MissingHeads> {
         let mut is_reached = alloc::vec![false; self.len()];

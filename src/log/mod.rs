@@ -4,23 +4,28 @@
 //! on clocks or on what has been revoked; so the sets of two replicas that have received the same
 //! are equal, and merging is union. What is admitted here may still be cut by the authority.
 //!
+//! Entries are looked up by number here; the examples write them as an `Author` who fills in a
+//! [`Body`](crate::entry::Body) and signs it. The genesis is their founding entry, the founder Ana.
+//!
 //! Architecture invariant: the log knows nothing of winners, revocation or readiness.
 
 mod admission;
+mod caps;
+mod entries;
 mod frontier;
 mod intern;
 mod number;
 mod order;
+mod places;
 mod record;
 mod waiting;
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::entry::{Action, Rights, Rule, VerifiedEntry};
+use crate::entry::{Rule, VerifiedEntry};
 use crate::id::{Content, DirId, EntryId, PublicKey};
 use intern::Index;
 use record::{Capability, Dir, Record, Revoke, Slot};
@@ -36,6 +41,20 @@ pub use waiting::{Budget, Missing, Source};
 const DIR_CONTEXT: &str = "basefs v1 dir";
 
 /// What became of an offered entry.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// use basefs::entry::Rule;
+/// use basefs::id::EntryId;
+/// use basefs::log::{Log, Offered, Source};
+///
+/// # let (_, genesis) = author::genesis();
+/// let mut log = Log::new(genesis.id(), 1);
+/// assert_eq!(log.offer(genesis.clone(), Source::Local), Offered::Admitted);
+/// assert_eq!(log.offer(genesis.clone(), Source::Local), Offered::Known);
+/// let mut another = Log::new(EntryId::from_bytes([7; 32]), 1);
+/// assert_eq!(another.offer(genesis, Source::Local), Offered::Rejected(Rule::Admit1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Offered {
@@ -52,6 +71,17 @@ pub enum Offered {
 }
 
 /// An entry that the log has admitted; only these reach the authority and the view.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # use basefs::log::{Log, Source};
+/// # let (_, genesis) = author::genesis();
+/// let mut log = Log::new(genesis.id(), 1);
+/// log.offer(genesis.clone(), Source::Local);
+/// let admitted = log.next_admitted().unwrap();
+/// assert_eq!(admitted.no().index(), 0, "the first of this log");
+/// assert_eq!((admitted.id(), admitted.bytes()), (genesis.id(), genesis.bytes()));
+/// ```
 #[derive(Clone, Debug)]
 pub struct AdmittedEntry {
     no: EntryNo,
@@ -76,6 +106,25 @@ impl AdmittedEntry {
 }
 
 /// An entry that had waited and was rejected when its references came.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// use basefs::entry::{Payload, Rule};
+/// use basefs::log::{Log, Offered, Source};
+///
+/// # let (_, genesis) = author::genesis();
+/// # let dir = basefs::log::root_dir(&genesis.id());
+/// let mut log = Log::new(genesis.id(), 1);
+/// // Not a root key: the genesis, once it comes, will not bear this out.
+/// let mut eve = author::Author { cap: genesis.id(), ..author::Author::new(9) };
+/// let forged = eve.sign(dir, "motd", &[], Payload::Mkdir);
+/// let (id, source) = (forged.id(), Source::Peer(3));
+/// assert!(matches!(log.offer(forged, source), Offered::Waiting(_)));
+/// log.offer(genesis, Source::Local);
+/// let refused = log.take_refused();
+/// assert_eq!((refused[0].id, refused[0].source), (id, source));
+/// assert_eq!(refused[0].rule, Rule::Admit3);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// Which entry.
@@ -87,6 +136,20 @@ pub struct Refused {
 }
 
 /// The admitted entries and what they define.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// use basefs::entry::Payload;
+/// use basefs::log::{Log, Missing, Offered, Source, root_dir};
+///
+/// # let (mut ana, genesis) = author::genesis();
+/// let mut log = Log::new(genesis.id(), 1);
+/// let mkdir = ana.sign(root_dir(&genesis.id()), "users", &[], Payload::Mkdir);
+/// let waits = Offered::Waiting(Missing::Entry(genesis.id()));
+/// assert_eq!(log.offer(mkdir, Source::Local), waits);
+/// assert_eq!(log.offer(genesis, Source::Local), Offered::Admitted);
+/// assert_eq!((log.len(), log.waiting()), (2, 0), "it was let in too");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Log {
     genesis: EntryId,
@@ -116,6 +179,14 @@ pub struct Log {
 impl Log {
     /// An empty log of the hierarchy that `genesis` founds. The seed scatters the hash tables; it
     /// should be unpredictable to peers and has no other effect.
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    ///
+    /// let log = basefs::log::Log::new(EntryId::from_bytes([7; 32]), 1);
+    /// assert!(log.is_empty() && log.root().is_none());
+    /// assert_eq!(log.genesis(), EntryId::from_bytes([7; 32]), "what it waits for");
+    /// ```
     pub fn new(genesis: EntryId, seed: u64) -> Self {
         Self {
             genesis,
@@ -174,6 +245,19 @@ impl Log {
     }
 
     /// What is waited for, in order.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// use basefs::log::{Log, Missing, Source};
+    /// # use basefs::{entry::Payload, log::root_dir};
+    ///
+    /// # let (mut ana, genesis) = author::genesis();
+    /// # let mkdir = ana.sign(root_dir(&genesis.id()), "users", &[], Payload::Mkdir);
+    /// let mut log = Log::new(genesis.id(), 1);
+    /// log.offer(mkdir.clone(), Source::Peer(3));
+    /// assert!(log.waiting_ids().eq([mkdir.id()]));
+    /// assert!(log.missing().eq([Missing::Entry(genesis.id())]), "ask for this one");
+    /// ```
     pub fn missing(&self) -> impl Iterator<Item = Missing> + '_ {
         self.waiting.missing()
     }
@@ -182,6 +266,22 @@ impl Log {
     ///
     /// The admitted set is a monotone function of the set offered: order and repetition have no
     /// effect on it.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// use basefs::log::{Log, Source};
+    /// # use basefs::{entry::Payload, log::root_dir};
+    ///
+    /// # let (mut ana, genesis) = author::genesis();
+    /// # let mut mkdir = |name| ana.sign(root_dir(&genesis.id()), name, &[], Payload::Mkdir);
+    /// # let mut entries = vec![genesis.clone(), mkdir("users"), mkdir("lib")];
+    /// let mut log = Log::new(genesis.id(), 1);
+    /// entries.reverse();
+    /// for entry in entries {
+    ///     log.offer(entry, Source::Local);
+    /// }
+    /// assert_eq!((log.len(), log.waiting()), (3, 0), "whatever the order");
+    /// ```
     pub fn offer(&mut self, entry: VerifiedEntry, source: Source) -> Offered {
         if self.number(&entry.id()).is_some() || self.waiting.contains(&entry.id()) {
             return Offered::Known;
@@ -233,336 +333,67 @@ impl Log {
     }
 
     /// The next admitted entry that was not taken yet, in the order of admission.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # use basefs::{entry::Payload, log::{Log, Source, root_dir}};
+    /// # let (mut ana, genesis) = author::genesis();
+    /// # let mkdir = ana.sign(root_dir(&genesis.id()), "users", &[], Payload::Mkdir);
+    /// let mut log = Log::new(genesis.id(), 1);
+    /// log.offer(mkdir.clone(), Source::Peer(3));
+    /// assert!(log.next_admitted().is_none(), "it waits for the genesis");
+    /// log.offer(genesis.clone(), Source::Peer(3));
+    /// let admitted: Vec<_> = std::iter::from_fn(|| log.next_admitted()).collect();
+    /// assert!(admitted.iter().map(|entry| entry.id()).eq([genesis.id(), mkdir.id()]));
+    /// ```
     pub fn next_admitted(&mut self) -> Option<AdmittedEntry> {
         self.fresh.pop_front()
     }
 
     /// Drops what a peer that is gone left waiting.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # use basefs::{entry::Payload, log::{Log, Source, root_dir}};
+    /// # let (mut ana, genesis) = author::genesis();
+    /// # let mkdir = ana.sign(root_dir(&genesis.id()), "users", &[], Payload::Mkdir);
+    /// let mut log = Log::new(genesis.id(), 1);
+    /// log.offer(mkdir, Source::Peer(3));
+    /// assert_eq!(log.waiting(), 1);
+    /// log.forget_source(Source::Peer(3));
+    /// assert_eq!(log.waiting(), 0);
+    /// ```
     pub fn forget_source(&mut self, source: Source) {
         self.waiting.forget(source);
-    }
-
-    /// The number of an admitted entry.
-    pub fn number(&self, id: &EntryId) -> Option<EntryNo> {
-        let hash = self.by_id.hash(id);
-        let index = self.by_id.find(hash, |position| self.records[position].id == *id)?;
-        EntryNo::from_index(index)
-    }
-
-    /// The id of an entry.
-    pub fn id(&self, no: EntryNo) -> EntryId {
-        self.records[no.index()].id
-    }
-
-    pub(crate) fn record(&self, no: EntryNo) -> &Record {
-        &self.records[no.index()]
-    }
-
-    /// The action of an entry.
-    pub fn action(&self, no: EntryNo) -> Action {
-        match self.record(no).detail {
-            Detail::Genesis => Action::Genesis,
-            Detail::Data { action, .. } => action,
-            Detail::Grant(_) => Action::Grant,
-            Detail::Revoke { .. } => Action::Revoke,
-        }
-    }
-
-    /// The author of an entry.
-    pub fn author(&self, no: EntryNo) -> PublicKey {
-        self.keys[self.caps[self.record(no).cap.index()].key.index()]
-    }
-
-    /// The entries that an entry names in `prev`.
-    pub fn prev(&self, no: EntryNo) -> &[EntryNo] {
-        let (start, len) = self.record(no).prev;
-        &self.prevs[start as usize..start as usize + usize::from(len)]
-    }
-
-    /// The author's entry before this one.
-    pub fn chain_before(&self, no: EntryNo) -> Option<EntryNo> {
-        self.record(no).aprev
-    }
-
-    /// The position of an entry in its author's chain.
-    pub fn seq(&self, no: EntryNo) -> u64 {
-        u64::from(self.record(no).seq)
-    }
-
-    /// Whether `x` is `head` or reached from it through `aprev`.
-    // rule: CHAIN-2
-    pub fn is_chain_below(&self, x: EntryNo, head: EntryNo) -> bool {
-        let seq = self.record(x).seq;
-        let mut at = head;
-        while self.record(at).seq > seq {
-            let record = self.record(at);
-            let jump = record.jump.filter(|jump| self.record(*jump).seq >= seq);
-            match jump.or(record.aprev) {
-                Some(next) => at = next,
-                None => return false,
-            }
-        }
-        at == x
-    }
-
-    /// The slot of a data entry.
-    pub fn slot_of(&self, no: EntryNo) -> Option<SlotNo> {
-        match self.record(no).detail {
-            Detail::Data { slot, .. } => Some(slot),
-            _ => None,
-        }
-    }
-
-    /// The number of the value of a data entry.
-    pub fn value_no(&self, no: EntryNo) -> Option<ValueNo> {
-        match self.record(no).detail {
-            Detail::Data { value, .. } => Some(value),
-            _ => None,
-        }
-    }
-
-    /// The value of a data entry.
-    pub fn value(&self, no: EntryNo) -> Option<&Value> {
-        self.value_no(no).map(|value| &self.values[value.index()])
-    }
-
-    /// The entry that the value of a data entry comes from: itself, or behind links the write.
-    pub fn origin(&self, no: EntryNo) -> EntryNo {
-        match self.record(no).detail {
-            Detail::Data { origin, .. } => origin,
-            _ => no,
-        }
-    }
-
-    /// The link that a deletion moved to.
-    pub fn moved_to(&self, no: EntryNo) -> Option<EntryNo> {
-        match self.record(no).detail {
-            Detail::Data { action: Action::Delete, other, .. } => other,
-            _ => None,
-        }
-    }
-
-    /// The entry whose value a link adopted.
-    pub fn target(&self, no: EntryNo) -> Option<EntryNo> {
-        match self.record(no).detail {
-            Detail::Data { action: Action::Link, other, .. } => other,
-            _ => None,
-        }
-    }
-
-    /// The grants and revokes, each in the order of admission.
-    pub fn control(&self) -> impl Iterator<Item = EntryNo> + '_ {
-        let grants = self.caps.iter().filter(|cap| cap.parent.is_some()).map(|cap| cap.entry);
-        grants.chain(self.revokes.keys().copied())
-    }
-
-    /// The key that a grant is for, or that a revoke is against.
-    pub fn grantee(&self, no: EntryNo) -> Option<KeyNo> {
-        match self.record(no).detail {
-            Detail::Grant(cap) => Some(self.cap_key(cap)),
-            Detail::Revoke { who, .. } => Some(who),
-            _ => None,
-        }
-    }
-
-    /// The directory that a grant or a revoke governs, or that holds a data entry; none for the
-    /// genesis.
-    pub fn dir_of(&self, no: EntryNo) -> Option<DirNo> {
-        match self.record(no).detail {
-            Detail::Genesis => None,
-            Detail::Data { slot, .. } => Some(self.slot_dir(slot)),
-            Detail::Grant(cap) => Some(self.cap_dir(cap)),
-            Detail::Revoke { dir, .. } => Some(dir),
-        }
-    }
-
-    /// The directory that a mkdir or the genesis defines.
-    fn defined_dir(&self, no: EntryNo) -> Option<DirNo> {
-        match self.record(no).detail {
-            Detail::Genesis => self.root(),
-            Detail::Data { action: Action::Mkdir, value, .. } => match self.values[value.index()] {
-                Value::Dir(dir) => Some(dir),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// The root directory, once the genesis is admitted.
-    pub fn root(&self) -> Option<DirNo> {
-        if self.dirs.is_empty() { None } else { DirNo::from_index(0) }
-    }
-
-    /// The number of a directory.
-    pub fn dir(&self, id: &DirId) -> Option<DirNo> {
-        self.dir_by_id.get(id).copied()
-    }
-
-    /// Number of directories ever defined.
-    pub fn dirs(&self) -> usize {
-        self.dirs.len()
-    }
-
-    /// The id of a directory.
-    pub fn dir_id(&self, dir: DirNo) -> DirId {
-        self.dirs[dir.index()].id
-    }
-
-    /// The slot in which a directory was made; none for the root.
-    // rule: DIR-2
-    pub fn home(&self, dir: DirNo) -> Option<SlotNo> {
-        self.dirs[dir.index()].home.map(|(_, slot)| slot)
-    }
-
-    /// The directory in which a directory was made; none for the root.
-    pub fn parent(&self, dir: DirNo) -> Option<DirNo> {
-        self.dirs[dir.index()].home.map(|(parent, _)| parent)
-    }
-
-    /// Steps from the root to a directory.
-    pub fn depth(&self, dir: DirNo) -> u8 {
-        self.dirs[dir.index()].depth
-    }
-
-    /// The length of a directory's static path in bytes, each name counted with one separator.
-    pub fn static_path_len(&self, dir: DirNo) -> usize {
-        usize::from(self.dirs[dir.index()].path_len)
-    }
-
-    /// Whether `above` is `dir` or on its way to the root.
-    pub fn is_in_lineage(&self, above: DirNo, dir: DirNo) -> bool {
-        let depth = self.depth(above);
-        let mut at = dir;
-        while self.depth(at) > depth {
-            match self.parent(at) {
-                Some(parent) => at = parent,
-                None => return false,
-            }
-        }
-        at == above
-    }
-
-    /// The names ever used in a directory, in order, with their slots.
-    pub fn children(&self, dir: DirNo) -> impl DoubleEndedIterator<Item = (&Arc<str>, SlotNo)> {
-        self.dirs[dir.index()].children.iter().map(|(name, slot)| (name, *slot))
-    }
-
-    /// The slot of a name in a directory.
-    pub fn child(&self, dir: DirNo, name: &str) -> Option<SlotNo> {
-        let is_it = |position: usize| {
-            let slot: &Slot = &self.slots[position];
-            slot.dir == dir && *slot.name == *name
-        };
-        SlotNo::from_index(self.by_name.find(self.by_name.hash(&(dir, name)), is_it)?)
-    }
-
-    /// Number of slots ever used.
-    pub fn slots(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// The directory of a slot.
-    pub fn slot_dir(&self, slot: SlotNo) -> DirNo {
-        self.slots[slot.index()].dir
-    }
-
-    /// The name of a slot.
-    pub fn slot_name(&self, slot: SlotNo) -> &Arc<str> {
-        &self.slots[slot.index()].name
-    }
-
-    /// A content by number.
-    pub fn content(&self, no: ContentNo) -> &Content {
-        &self.contents[no.index()]
-    }
-
-    /// The number of a content that some write names.
-    pub fn content_no(&self, content: &Content) -> Option<ContentNo> {
-        let hash = self.by_content.hash(content);
-        let index = self.by_content.find(hash, |position| self.contents[position] == *content)?;
-        ContentNo::from_index(index)
-    }
-
-    /// Number of contents that writes name.
-    pub fn contents(&self) -> usize {
-        self.contents.len()
-    }
-
-    /// The content of the value of a data entry, if it is a file.
-    pub fn content_of(&self, no: EntryNo) -> Option<ContentNo> {
-        match self.value(no) {
-            Some(Value::File { content, .. }) => Some(*content),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn revoke(&self, no: EntryNo) -> Option<&Revoke> {
-        self.revokes.get(&no)
-    }
-
-    pub(crate) fn cap(&self, cap: CapNo) -> &Capability {
-        &self.caps[cap.index()]
-    }
-
-    /// The capability that an entry cites.
-    pub fn cap_of(&self, no: EntryNo) -> CapNo {
-        self.record(no).cap
-    }
-
-    /// The rank of an entry: that of the capability it cites.
-    // rule: RANK-2
-    pub fn rank(&self, no: EntryNo) -> Rank {
-        self.cap(self.record(no).cap).rank
-    }
-
-    /// Number of capabilities.
-    pub fn caps(&self) -> usize {
-        self.caps.len()
-    }
-
-    /// The grant behind a capability, or the genesis.
-    pub fn cap_entry(&self, cap: CapNo) -> EntryNo {
-        self.cap(cap).entry
-    }
-
-    /// The directory that a capability governs.
-    pub fn cap_dir(&self, cap: CapNo) -> DirNo {
-        self.cap(cap).dir
-    }
-
-    /// What a capability allows.
-    pub fn cap_rights(&self, cap: CapNo) -> Rights {
-        self.cap(cap).rights
-    }
-
-    /// The weight of a capability.
-    pub fn cap_rank(&self, cap: CapNo) -> Rank {
-        self.cap(cap).rank
-    }
-
-    /// The key of a capability.
-    pub fn cap_key(&self, cap: CapNo) -> KeyNo {
-        self.cap(cap).key
-    }
-
-    /// A key by number.
-    pub fn key(&self, no: KeyNo) -> PublicKey {
-        self.keys[no.index()]
-    }
-
-    /// The number of a key that has or had a capability.
-    pub fn key_no(&self, key: &PublicKey) -> Option<KeyNo> {
-        self.key_by_id.get(key).copied()
     }
 }
 
 /// The id of the root directory of a hierarchy.
+///
+/// ```
+/// use basefs::id::{DirId, EntryId};
+///
+/// let genesis = EntryId::from_bytes([7; 32]);
+/// let hash = blake3::derive_key("basefs v1 dir", genesis.as_bytes());
+/// assert_eq!(basefs::log::root_dir(&genesis), DirId::from_bytes(hash));
+/// ```
 // rule: DIR-1
 pub fn root_dir(genesis: &EntryId) -> DirId {
     DirId::from_bytes(blake3::derive_key(DIR_CONTEXT, genesis.as_bytes()))
 }
 
 /// The id of the directory that a mkdir of `name` in `parent` over `base` defines.
+///
+/// ```
+/// use basefs::id::EntryId;
+/// use basefs::log::{child_dir, root_dir};
+///
+/// let root = root_dir(&EntryId::from_bytes([7; 32]));
+/// let users = child_dir(&root, None, "users");
+/// let deletion = EntryId::from_bytes([8; 32]);
+/// let again = child_dir(&root, Some(&deletion), "users");
+/// assert_ne!(users, again, "made again after it was deleted, it is another");
+/// ```
 // rule: DIR-1
 pub fn child_dir(parent: &DirId, base: Option<&EntryId>, name: &str) -> DirId {
     let mut hasher = blake3::Hasher::new_derive_key(DIR_CONTEXT);

@@ -28,6 +28,16 @@ impl Log {
     /// All entries in the order of [`compare`](Self::compare). Names in a directory are in order
     /// already, so this takes a fraction of the time of a sort, which would look up names some
     /// twenty times an entry.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let readme = ana.write(&mut replica, "readme", "see motd", &[]);
+    /// let motd = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let log = replica.log();
+    /// let genesis = log.number(&log.genesis()).unwrap();
+    /// assert_eq!(log.in_order(), [genesis, motd, readme], "by path");
+    /// ```
     // rule: ORDER-1
     pub fn in_order(&self) -> Vec<EntryNo> {
         let places = Places::of(self);
@@ -74,6 +84,18 @@ impl Log {
 
     /// Compares two entries by path, component by component and bytewise, a prefix first, then by
     /// id; without building either key.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::Payload;
+    /// let users = ana.mkdir(&mut replica, "users");
+    /// let below = ana.say_in(&mut replica, users, "ana", &[], Payload::Mkdir);
+    /// let beside = ana.write(&mut replica, "users.txt", "ana", &[]);
+    /// let log = replica.log();
+    /// assert!(log.compare(below, beside).is_lt(), "a subtree stands together");
+    /// assert!(log.order_key(below) < log.order_key(beside));
+    /// ```
     // rule: ORDER-1
     pub fn compare(&self, a: EntryNo, b: EntryNo) -> Ordering {
         if a == b {
@@ -91,6 +113,17 @@ impl Log {
 
     /// The order key of an entry as bytes: each component and a zero byte, another zero byte, the
     /// id. Up to 4.4 kB; nothing stores these.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::Payload;
+    /// let users = ana.mkdir(&mut replica, "users");
+    /// let home = ana.say_in(&mut replica, users, "ana", &[], Payload::Mkdir);
+    /// let log = replica.log();
+    /// let (path, id) = (b"users\0ana\0\0", log.id(home));
+    /// assert_eq!(log.order_key(home), [&path[..], id.as_bytes()].concat());
+    /// ```
     // rule: ORDER-1
     pub fn order_key(&self, no: EntryNo) -> Vec<u8> {
         let mut key = Vec::new();
@@ -104,6 +137,16 @@ impl Log {
     }
 
     /// Compares the order key of an entry with any bytes, without building the key.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let motd = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let log = replica.log();
+    /// assert!(log.compare_key(motd, &log.order_key(motd)).is_eq());
+    /// assert!(log.compare_key(motd, b"motd\0").is_gt(), "a prefix comes first");
+    /// assert!(log.compare_key(motd, b"readme\0").is_lt());
+    /// ```
     pub fn compare_key(&self, no: EntryNo, mut key: &[u8]) -> Ordering {
         let id = self.id(no);
         let components = self.components(no);

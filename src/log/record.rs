@@ -44,6 +44,19 @@ pub(crate) enum Detail {
 }
 
 /// A value of a slot (VALUE-1). Equal values have equal numbers.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (mut ana, mut replica) = author::found();
+/// use basefs::entry::Payload;
+/// use basefs::log::Value;
+///
+/// let link = ana.say(&mut replica, "latest", &[], Payload::Slink { text: "v2".into() });
+/// let gone = ana.say(&mut replica, "latest", &[link], Payload::Delete { moved_to: None });
+/// let log = replica.log();
+/// assert_eq!(log.value(link), Some(&Value::Sym("v2".into())));
+/// assert_eq!(log.value(gone), Some(&Value::Tomb));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
     /// A directory.

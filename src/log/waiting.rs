@@ -8,6 +8,21 @@ use crate::id::{DirId, EntryId, PublicKey};
 use crate::limits;
 
 /// Who handed an entry over; for budgets only.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # use basefs::{entry::Payload, log::{Log, root_dir}};
+/// use basefs::log::Source;
+///
+/// # let (mut ana, genesis) = author::genesis();
+/// # let mut mkdir = |name| ana.sign(root_dir(&genesis.id()), name, &[], Payload::Mkdir);
+/// # let (users, lib) = (mkdir("users"), mkdir("lib"));
+/// let mut log = Log::new(genesis.id(), 1);
+/// log.offer(users, Source::Peer(3));
+/// log.offer(lib, Source::Local);
+/// log.forget_source(Source::Peer(3)); // it hung up
+/// assert_eq!(log.waiting(), 1, "what others sent still waits");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// This process.
@@ -17,6 +32,21 @@ pub enum Source {
 }
 
 /// What an entry waits for.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (mut ana, genesis) = author::genesis();
+/// use basefs::entry::Payload;
+/// use basefs::id::DirId;
+/// use basefs::log::{Log, Missing, Offered, Source};
+///
+/// let mut log = Log::new(genesis.id(), 1);
+/// log.offer(genesis, Source::Local);
+/// let dir = DirId::from_bytes([7; 32]);
+/// let astray = ana.sign(dir, "ana", &[], Payload::Mkdir);
+/// let waits = Offered::Waiting(Missing::Dir(dir));
+/// assert_eq!(log.offer(astray, Source::Peer(3)), waits, "nobody made that directory yet");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Missing {
     /// An entry.
@@ -26,6 +56,22 @@ pub enum Missing {
 }
 
 /// Which budget an entry that should have waited did not fit into.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// use basefs::limits::MAX_WAITING_PER_KEY;
+/// use basefs::log::{Budget, Log, Offered, Source};
+/// # use basefs::{entry::Payload, log::root_dir};
+///
+/// # let (mut ana, genesis) = author::genesis();
+/// # let mut mkdir = |name: &str| ana.sign(root_dir(&genesis.id()), name, &[], Payload::Mkdir);
+/// let mut log = Log::new(genesis.id(), 1);
+/// for n in 0..MAX_WAITING_PER_KEY {
+///     log.offer(mkdir(&n.to_string()), Source::Peer(3));
+/// }
+/// let dropped = log.offer(mkdir("one more"), Source::Peer(3));
+/// assert_eq!(dropped, Offered::Dropped(Budget::Key), "of one author, that is enough");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Budget {

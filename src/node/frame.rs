@@ -254,6 +254,13 @@ fn finish(items: Vec<Bytes>, rest: &[u8]) -> Result<Vec<Bytes>, FrameError> {
 }
 
 /// Why bytes are not a frame. The peer that sent them is at fault; nothing was changed.
+///
+/// ```
+/// use basefs::node::{Frame, FrameError};
+///
+/// assert_eq!(Frame::decode(&b""[..].into()), Err(FrameError::Empty));
+/// assert_eq!(Frame::decode(&b"\xff"[..].into()), Err(FrameError::UnknownKind(0xff)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameError {

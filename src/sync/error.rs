@@ -7,6 +7,14 @@ use core::fmt;
 ///
 /// The session is over and takes no more messages. No entry was lost or changed: what was admitted
 /// stays, and another session goes on from there.
+///
+/// ```
+/// use basefs::sync::{KeyRange, Nonce, Session, SyncError};
+///
+/// let mut session = Session::respond(Nonce::from_bytes([1; 16]), KeyRange::ALL);
+/// assert_eq!(session.handle(&[0xff]), Err(SyncError::UnknownKind(0xff)));
+/// assert_eq!(session.handle(&[0xff]), Err(SyncError::Over), "one chance");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncError {

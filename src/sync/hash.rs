@@ -43,6 +43,16 @@ impl LtHash {
     pub const EMPTY: LtHash = LtHash([0; LANES]);
 
     /// The hash of a set of one.
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    /// use basefs::sync::LtHash;
+    ///
+    /// let id = EntryId::from_bytes([7; 32]);
+    /// let mut hash = LtHash::of(&id);
+    /// hash.remove(&id);
+    /// assert_eq!(hash, LtHash::EMPTY);
+    /// ```
     pub fn of(id: &EntryId) -> Self {
         let mut hash = Self::EMPTY;
         hash.add(id);
@@ -50,6 +60,15 @@ impl LtHash {
     }
 
     /// Adds an element. Adding it twice is not the same as adding it once: the caller keeps sets.
+    ///
+    /// ```
+    /// # use basefs::{id::EntryId, sync::LtHash};
+    /// let [a, b] = [1, 2].map(|n| EntryId::from_bytes([n; 32]));
+    /// let (mut forth, mut back) = (LtHash::of(&a), LtHash::of(&b));
+    /// forth.add(&b);
+    /// back.add(&a);
+    /// assert_eq!(forth, back, "in any order");
+    /// ```
     pub fn add(&mut self, id: &EntryId) {
         let bytes = expand(id);
         for (lane, pair) in self.0.iter_mut().zip(bytes.as_chunks::<2>().0) {
@@ -58,6 +77,15 @@ impl LtHash {
     }
 
     /// Takes an element out that was added before.
+    ///
+    /// ```
+    /// # use basefs::{id::EntryId, sync::LtHash};
+    /// let [a, b] = [1, 2].map(|n| EntryId::from_bytes([n; 32]));
+    /// let mut hash = LtHash::of(&a);
+    /// hash.add(&b);
+    /// hash.remove(&a);
+    /// assert_eq!(hash, LtHash::of(&b));
+    /// ```
     pub fn remove(&mut self, id: &EntryId) {
         let bytes = expand(id);
         for (lane, pair) in self.0.iter_mut().zip(bytes.as_chunks::<2>().0) {
@@ -66,6 +94,17 @@ impl LtHash {
     }
 
     /// Adds all elements of a set that shares none with this one.
+    ///
+    /// ```
+    /// # use basefs::{id::EntryId, sync::LtHash};
+    /// let [a, b, c] = [1, 2, 3].map(|n| EntryId::from_bytes([n; 32]));
+    /// let (mut left, mut right) = (LtHash::of(&a), LtHash::of(&b));
+    /// right.add(&c);
+    /// left.merge(&right);
+    /// left.remove(&b);
+    /// left.remove(&c);
+    /// assert_eq!(left, LtHash::of(&a));
+    /// ```
     pub fn merge(&mut self, other: &LtHash) {
         for (lane, other) in self.0.iter_mut().zip(&other.0) {
             *lane = lane.wrapping_add(*other);
@@ -73,6 +112,15 @@ impl LtHash {
     }
 
     /// Takes all elements of a subset out.
+    ///
+    /// ```
+    /// # use basefs::{id::EntryId, sync::LtHash};
+    /// let [a, b] = [1, 2].map(|n| EntryId::from_bytes([n; 32]));
+    /// let mut whole = LtHash::of(&a);
+    /// whole.add(&b);
+    /// whole.subtract(&LtHash::of(&a));
+    /// assert_eq!(whole, LtHash::of(&b));
+    /// ```
     pub fn subtract(&mut self, other: &LtHash) {
         for (lane, other) in self.0.iter_mut().zip(&other.0) {
             *lane = lane.wrapping_sub(*other);
@@ -80,6 +128,13 @@ impl LtHash {
     }
 
     /// The numbers in order, each in little-endian form; for hashing and for storing.
+    ///
+    /// ```
+    /// # use basefs::{id::EntryId, sync::LtHash};
+    /// let hash = LtHash::of(&EntryId::from_bytes([7; 32]));
+    /// assert_eq!(LtHash::from_bytes(&hash.to_bytes()), hash);
+    /// assert_eq!(LtHash::EMPTY.to_bytes(), [0; LtHash::LEN]);
+    /// ```
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         for (pair, lane) in bytes.as_chunks_mut::<2>().0.iter_mut().zip(&self.0) {

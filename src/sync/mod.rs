@@ -4,6 +4,7 @@
 //! neighbouring differences cost little. One side describes ranges by a fingerprint each; where
 //! the other computes something else, it cuts its range into smaller ones and describes those, until
 //! a range is so small that listing (shortened) ids is cheaper. Then both know what to send.
+//! ("Range-Based Set Reconciliation", Meyer 2023.)
 //!
 //! - [`LtHash`] hashes a set so that single changes are cheap and collisions are out of reach;
 //! - [`Tree`] keeps the order, with a count and a hash in each node;
@@ -62,23 +63,58 @@ use crate::id::EntryId;
 
 mod compare;
 mod error;
+mod event;
 mod hash;
 mod key;
 mod message;
 mod ranges;
 mod session;
 mod tree;
+mod work;
 
 pub use error::SyncError;
+pub use event::{Event, Start};
 pub use hash::LtHash;
 pub use key::Nonce;
-pub use session::{Event, Session, Start};
-pub use tree::{Summary, Tree, Work};
+pub use session::Session;
+pub use tree::Tree;
+pub use work::{Summary, Work};
 
 /// What reconciliation needs to know about the entries behind their arrival numbers.
 ///
 /// All methods are about one total order: by the path of the entry, component by component, then
 /// by id. Numbers that the caller never put into a [`Tree`] are never asked for.
+///
+/// ```
+/// use basefs::sync::Order;
+/// use std::cmp::Ordering;
+///
+/// /// Files by path; two of one path would differ in their id.
+/// struct Files(Vec<(&'static str, [u8; 32])>);
+///
+/// impl Order for Files {
+///     fn compare(&self, a: u32, b: u32) -> Ordering {
+///         self.order_key(a).cmp(&self.order_key(b))
+///     }
+///
+///     fn compare_key(&self, a: u32, key: &[u8]) -> Ordering {
+///         self.order_key(a)[..].cmp(key)
+///     }
+///
+///     fn order_key(&self, a: u32) -> Vec<u8> {
+///         let (path, id) = self.0[a as usize];
+///         let components = path.split('/').flat_map(|name| [name.as_bytes(), b"\0"].concat());
+///         components.chain([0]).chain(id).collect()
+///     }
+///
+///     fn id(&self, a: u32) -> basefs::id::EntryId {
+///         basefs::id::EntryId::from_bytes(self.0[a as usize].1)
+///     }
+/// }
+///
+/// let files = Files(vec![("users.txt", [1; 32]), ("users/ana", [2; 32])]);
+/// assert!(files.compare(1, 0).is_lt(), "component by component");
+/// ```
 // rule: ORDER-1
 pub trait Order {
     /// Compares two entries; equal only if they are the same.
@@ -116,11 +152,27 @@ impl KeyRange {
     pub const ALL: KeyRange = KeyRange { lo: Vec::new(), hi: None };
 
     /// The keys from `lo` up to but without `hi`; nothing if that range is empty.
+    ///
+    /// ```
+    /// use basefs::sync::KeyRange;
+    ///
+    /// let range = KeyRange::new(b"lib".to_vec(), Some(b"users".to_vec())).unwrap();
+    /// assert!(range.contains(b"motd") && !range.contains(b"users"));
+    /// assert_eq!(KeyRange::new(b"users".to_vec(), Some(b"lib".to_vec())), None, "it is empty");
+    /// ```
     pub fn new(lo: Vec<u8>, hi: Option<Vec<u8>>) -> Option<Self> {
         (hi.as_ref().is_none_or(|hi| lo < *hi)).then_some(Self { lo, hi })
     }
 
     /// The keys that start with `prefix`: with `(component ‖ 00)…`, a subtree.
+    ///
+    /// ```
+    /// use basefs::sync::KeyRange;
+    ///
+    /// let users = KeyRange::with_prefix(b"users\0");
+    /// assert_eq!((users.lo(), users.hi()), (&b"users\0"[..], Some(&b"users\x01"[..])));
+    /// assert_eq!(KeyRange::with_prefix(b""), KeyRange::ALL);
+    /// ```
     // rule: ORDER-2
     pub fn with_prefix(prefix: &[u8]) -> Self {
         let mut hi = prefix.to_vec();
@@ -151,6 +203,13 @@ impl KeyRange {
     }
 
     /// Whether a key is in the range.
+    ///
+    /// ```
+    /// use basefs::sync::KeyRange;
+    ///
+    /// let range = KeyRange::with_prefix(b"users\0");
+    /// assert!(range.contains(b"users\0ana\0") && !range.contains(b"users.txt\0"));
+    /// ```
     pub fn contains(&self, key: &[u8]) -> bool {
         self.lo.as_slice() <= key && self.hi.as_deref().is_none_or(|hi| key < hi)
     }

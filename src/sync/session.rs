@@ -15,11 +15,14 @@
 //! compare; the responder answers each request and keeps nothing. So neither can be made to buffer
 //! without bound. A driver goes on reading while it waits to write, or both ends may wait for ever.
 
+mod exchange;
+
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::compare::{Incoming, Local, MESSAGE_FILL, MESSAGE_MAX, Step};
 use super::error::SyncError;
+use super::event::{Event, Start};
 use super::key::{Nonce, Root, RoundKey};
 use super::message::Message;
 use super::ranges::{Reader, Said, Writer};
@@ -45,35 +48,6 @@ const WORK_PER_ENTRY: u64 = 128;
 const DUE_BASE: usize = 4_096;
 /// Work of one call of [`Session::advance`], in units of about 50 ns: 13 ms.
 const WORK_PER_CALL: u64 = 1 << 18;
-
-/// What the initiator knows beforehand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// Nothing: the first message is short, for both sides may well be equal.
-    Unsure,
-    /// The roots were seen to differ: the first message says more.
-    Differs,
-}
-
-/// What the driver has to know or do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// Send these entries, in this order, then call [`Session::entries_sent`]. They ascend, so
-    /// that what an entry refers to comes before it. Once in each round, possibly empty.
-    Send(Vec<u32>),
-    /// The peer has sent all its entries of this round. Admit and store what came, insert it into
-    /// the tree, then call [`Session::entries_admitted`].
-    Received,
-    /// The session is over.
-    Finished {
-        /// Whether both sides had the same entries at the end. If not, entries were written in the
-        /// meantime or not admitted; another session may find more.
-        equal: bool,
-        /// Rounds that entries were exchanged in; 0 if the sides were equal from the start.
-        rounds: u8,
-    },
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
@@ -115,6 +89,31 @@ struct Exchange {
 ///
 /// The tree may change between calls. What a session misses because of that, the comparison of
 /// the roots shows.
+///
+/// ```
+/// # mod ids { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/ids.rs")); }
+/// # use ids::{Ids, converse};
+/// use basefs::sync::{Event, KeyRange, Nonce, Session, Start};
+///
+/// let (mut here, mut there) = (Ids::of(&[1, 2]), Ids::of(&[2, 3]));
+/// let mut a = Session::initiate(Nonce::from_bytes([1; 16]), KeyRange::ALL, Start::Differs);
+/// let mut b = Session::respond(Nonce::from_bytes([2; 16]), KeyRange::ALL);
+/// converse(&mut a, &here, &mut b, &there);
+/// assert_eq!(a.poll_event(), Some(Event::Send(vec![0])), "the entry [1; 32]");
+/// assert_eq!(b.poll_event(), Some(Event::Send(vec![1])), "the entry [3; 32]");
+/// // Both send them, and say so …
+/// a.entries_sent();
+/// b.entries_sent();
+/// converse(&mut a, &here, &mut b, &there);
+/// assert_eq!((a.poll_event(), b.poll_event()), (Some(Event::Received), Some(Event::Received)));
+/// // … and admit what came.
+/// here.0.push([3; 32]);
+/// there.0.push([1; 32]);
+/// a.entries_admitted();
+/// b.entries_admitted();
+/// converse(&mut a, &here, &mut b, &there);
+/// assert_eq!(a.poll_event(), Some(Event::Finished { equal: true, rounds: 1 }));
+/// ```
 #[derive(Debug)]
 pub struct Session {
     role: Role,
@@ -153,12 +152,33 @@ pub struct Session {
 
 impl Session {
     /// Starts a session about `range`. The nonce must be fresh and unpredictable.
+    ///
+    /// ```
+    /// use basefs::sync::{KeyRange, Nonce, Session, Start};
+    ///
+    /// let nonce = Nonce::from_bytes([1; 16]); // really: random
+    /// let users = KeyRange::with_prefix(b"users\0");
+    /// let session = Session::initiate(nonce, users.clone(), Start::Unsure);
+    /// assert_eq!(session.range(), &users);
+    /// ```
     pub fn initiate(nonce: Nonce, range: KeyRange, start: Start) -> Self {
         Self::new(Role::Initiator, nonce, range, start)
     }
 
     /// Waits for a session that a peer starts, about any part of `range`: what this replica holds.
     /// The nonce must be fresh and unpredictable.
+    ///
+    /// ```
+    /// # mod ids { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/ids.rs")); }
+    /// # use ids::{Ids, converse};
+    /// # use basefs::sync::{KeyRange, Nonce, Session, Start};
+    /// let users = KeyRange::with_prefix(b"users\0");
+    /// let mut a = Session::initiate(Nonce::from_bytes([1; 16]), users.clone(), Start::Unsure);
+    /// let mut b = Session::respond(Nonce::from_bytes([2; 16]), KeyRange::ALL);
+    /// converse(&mut a, &Ids::of(&[]), &mut b, &Ids::of(&[]));
+    /// assert_eq!(b.range(), &users, "what the peer asked for");
+    /// assert!(a.is_over() && b.is_over());
+    /// ```
     pub fn respond(nonce: Nonce, range: KeyRange) -> Self {
         Self::new(Role::Responder, nonce, range, Start::Unsure)
     }
@@ -205,6 +225,20 @@ impl Session {
     ///
     /// A [`SyncError`] if the peer broke the protocol. The session is over then; the replica is
     /// as it was.
+    ///
+    /// ```
+    /// # mod ids { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/ids.rs")); }
+    /// # use ids::Ids;
+    /// # use basefs::sync::{KeyRange, Nonce, Session, Start, SyncError};
+    /// let mut a = Session::initiate(Nonce::from_bytes([1; 16]), KeyRange::ALL, Start::Unsure);
+    /// while a.advance(&mut Ids::of(&[1]).tree(), &Ids::of(&[1]))? {}
+    /// let opening = a.poll_transmit().unwrap();
+    /// // This replica holds a part of the hierarchy, and was asked for all of it.
+    /// let mut b = Session::respond(Nonce::from_bytes([2; 16]), KeyRange::with_prefix(b"users\0"));
+    /// assert_eq!(b.handle(&opening), Err(SyncError::ForeignRange));
+    /// assert!(b.is_over());
+    /// # Ok::<(), SyncError>(())
+    /// ```
     pub fn handle(&mut self, message: &[u8]) -> Result<(), SyncError> {
         if self.phase == Phase::Over {
             return Err(SyncError::Over);
@@ -222,6 +256,21 @@ impl Session {
     ///
     /// A [`SyncError`] if what the peer has sent turns out to be out of all proportion. The
     /// session is over then; the replica is as it was.
+    ///
+    /// ```
+    /// # mod ids { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/ids.rs")); }
+    /// # use ids::Ids;
+    /// # use basefs::sync::{KeyRange, Nonce, Session, Start};
+    /// let ids = Ids::of(&[1, 2, 3]);
+    /// let mut tree = ids.tree();
+    /// let mut session = Session::initiate(Nonce::from_bytes([1; 16]), KeyRange::ALL, Start::Unsure);
+    /// while session.advance(&mut tree, &ids)? {
+    ///     // A driver may do other things in between.
+    /// }
+    /// assert!(session.poll_transmit().is_some(), "the opening");
+    /// assert!(session.poll_event().is_none(), "nothing is known before the answer");
+    /// # Ok::<(), basefs::sync::SyncError>(())
+    /// ```
     #[must_use = "there may be more to do, or the peer may have misbehaved"]
     pub fn advance<O: Order>(&mut self, tree: &mut Tree, order: &O) -> Result<bool, SyncError> {
         let mut local = Local { tree, order, work: Work::new(WORK_PER_CALL) };
@@ -251,6 +300,24 @@ impl Session {
     }
 
     /// The entries of [`Event::Send`] were put on the stream.
+    ///
+    /// ```
+    /// # mod ids { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/ids.rs")); }
+    /// # use ids::{Ids, converse};
+    /// # use basefs::sync::{Event, KeyRange, Nonce, Session, Start};
+    /// # let (here, there) = (Ids::of(&[1]), Ids::of(&[]));
+    /// # let mut a = Session::initiate(Nonce::from_bytes([1; 16]), KeyRange::ALL, Start::Differs);
+    /// # let mut b = Session::respond(Nonce::from_bytes([2; 16]), KeyRange::ALL);
+    /// # converse(&mut a, &here, &mut b, &there);
+    /// assert_eq!(a.poll_event(), Some(Event::Send(vec![0])));
+    /// assert_eq!(a.poll_transmit(), None);
+    /// a.entries_sent(); // they are on the stream
+    /// let done = a.poll_transmit().unwrap();
+    /// b.handle(&done)?; // it comes after them
+    /// # assert_eq!(b.poll_event(), Some(Event::Send(vec![])));
+    /// assert_eq!(b.poll_event(), Some(Event::Received));
+    /// # Ok::<(), basefs::sync::SyncError>(())
+    /// ```
     pub fn entries_sent(&mut self) {
         if self.phase == Phase::Exchanging && !self.exchange.sent {
             self.exchange.sent = true;
@@ -512,87 +579,5 @@ impl Session {
     fn send_draft(&mut self, last: bool) {
         let draft = core::mem::replace(&mut self.draft, Writer::new(&self.range));
         self.outbox.push_back(Message::Ranges { statements: draft.finish(), last }.encode());
-    }
-}
-
-/// Exchanging entries, and after it.
-impl Session {
-    /// Everything is compared: hands out what to send.
-    fn conclude(&mut self) {
-        let mut send = core::mem::take(&mut self.send);
-        send.sort_unstable();
-        send.dedup();
-        send.retain(|entry| self.sent.binary_search(entry).is_err());
-        self.sent.extend(&send);
-        self.sent.sort_unstable();
-        self.events.push_back(Event::Send(send));
-        self.phase = Phase::Exchanging;
-    }
-
-    /// Both sides were equal from the start: no round took place.
-    fn skip_exchange(&mut self, root: Option<Root>) {
-        self.exchange = Exchange { sent: true, received: true, admitted: true, root };
-        self.round = 0;
-        self.phase = Phase::Exchanging;
-    }
-
-    /// Responder: states the root once the exchange is complete; says whether the work was spent.
-    fn state_root<O: Order>(&mut self, local: &mut Local<'_, O>) -> bool {
-        if !self.exchange.sent || !self.exchange.admitted {
-            return false;
-        }
-        let Some(root) = local.root(&self.key, &self.range) else { return true };
-        self.outbox.push_back(Message::Root(root).encode());
-        self.phase = Phase::Judging;
-        false
-    }
-
-    /// Initiator: compares the roots once the exchange is complete.
-    fn judge<O: Order>(&mut self, local: &mut Local<'_, O>) -> bool {
-        let Some(theirs) = self.exchange.root else { return false };
-        if !self.exchange.sent || !self.exchange.admitted {
-            return false;
-        }
-        let Some(ours) = local.root(&self.key, &self.range) else { return true };
-        let equal = ours == theirs;
-        if equal || !(1..ROUNDS_MAX).contains(&self.round) {
-            self.outbox.push_back(Message::Close { equal }.encode());
-            self.finish(equal);
-            return false;
-        }
-        // Under the key of the next round: what coincided by chance does not do so again.
-        let next = self.key_of_round(self.round + 1);
-        let Some(said) = local.open(&next, &self.range, false) else { return true };
-        self.outbox.push_back(Message::Again.encode());
-        self.next_round();
-        self.request(said);
-        false
-    }
-
-    fn next_round(&mut self) {
-        self.round += 1;
-        self.key = self.round_key();
-        self.turns = 0;
-        self.spent = 0;
-        self.last_came = false;
-        self.exchange = Exchange::default();
-        self.phase = Phase::Comparing;
-    }
-
-    fn finish(&mut self, equal: bool) {
-        self.phase = Phase::Over;
-        self.events.push_back(Event::Finished { equal, rounds: self.round });
-    }
-
-    fn round_key(&self) -> RoundKey {
-        self.key_of_round(self.round)
-    }
-
-    fn key_of_round(&self, round: u8) -> RoundKey {
-        let peer = self.peer_nonce.unwrap_or(self.nonce);
-        match self.role {
-            Role::Initiator => RoundKey::round(self.nonce, peer, round),
-            Role::Responder => RoundKey::round(peer, self.nonce, round),
-        }
     }
 }

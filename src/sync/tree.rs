@@ -5,13 +5,15 @@
 //! replica opens. New entries wait in a list until a hash is next needed, so that inserting
 //! computes none. Whatever computes hashes takes a [`Work`] allowance and can be called again.
 
+mod hashes;
+
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::ops::Range;
 
-use super::{LtHash, Order};
+use super::{LtHash, Order, Work};
 
 /// Most entries of a leaf. Its hash has 2 KiB, so a full leaf spends 16 bytes of hash on an entry.
 const LEAF_MAX: usize = 128;
@@ -37,50 +39,6 @@ const _: () = {
     // Half of a leaf at either end of a range, and on the way to it a few levels of inner nodes.
     assert!(LEAF_MAX as u64 * EXPAND + 16 * INNER_MAX as u64 * MERGE < Work::MIN);
 };
-
-/// An allowance of work, so that no call takes long; one unit is about 50 ns.
-///
-/// A call stops soon after its allowance is spent and keeps what it computed.
-#[derive(Clone, Copy, Debug)]
-pub struct Work(u64);
-
-impl Work {
-    /// The least allowance, half a millisecond: every call gets past the ends of a range, where
-    /// nothing can be kept, and computes one hash that is.
-    pub const MIN: u64 = 8_192;
-
-    /// An allowance of so many units, or of [`MIN`](Self::MIN) if that is more.
-    pub const fn new(units: u64) -> Self {
-        Self(if units > Self::MIN { units } else { Self::MIN })
-    }
-
-    /// As much as it takes.
-    pub const fn unlimited() -> Self {
-        Self(u64::MAX)
-    }
-
-    /// Whether nothing is left.
-    pub const fn is_spent(&self) -> bool {
-        self.0 == 0
-    }
-
-    pub(super) const fn left(&self) -> u64 {
-        self.0
-    }
-
-    pub(super) fn spend(&mut self, units: u64) {
-        self.0 = self.0.saturating_sub(units);
-    }
-}
-
-/// Count and hash of a range of entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// How many entries.
-    pub count: u64,
-    /// The hash of the set of their ids.
-    pub hash: LtHash,
-}
 
 #[derive(Debug)]
 struct Node {
@@ -117,6 +75,20 @@ struct Path {
 ///
 /// A *rank* is the position of an entry in the order, counted from 0. The same order must be given
 /// to every call.
+///
+/// ```
+/// # mod ids { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/ids.rs")); }
+/// # use ids::Ids;
+/// use basefs::sync::Tree;
+///
+/// let ids = Ids::of(&[30, 10, 20]); // by order of arrival
+/// let mut tree = Tree::new();
+/// for number in 0..3 {
+///     tree.insert(&ids, number);
+/// }
+/// assert!(tree.range(0..3).eq([1, 2, 0]), "by id");
+/// assert_eq!((tree.len(), tree.get(0), tree.rank(&ids, &[15])), (3, Some(1), 1));
+/// ```
 #[derive(Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
@@ -145,6 +117,19 @@ impl Tree {
     ///
     /// `hash` is the hash of them all where it is known from before, so that comparing the whole
     /// set needs no work. It is trusted: keep it in the transaction that keeps the entries.
+    ///
+    /// ```
+    /// # mod ids { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/ids.rs")); }
+    /// # use ids::Ids;
+    /// use basefs::sync::{Order, Tree, Work};
+    ///
+    /// let ids = Ids::of(&[30, 10, 20]);
+    /// let mut tree = Tree::load(&ids, vec![0, 1, 2], None);
+    /// assert_eq!(tree.hash(), None, "not known yet");
+    /// let all = tree.summary(&ids, 0..3, &mut Work::unlimited()).unwrap();
+    /// let again = Tree::load(&ids, vec![0, 1, 2], Some(all.hash.clone()));
+    /// assert_eq!(again.hash(), Some(&all.hash));
+    /// ```
     pub fn load<O: Order>(order: &O, mut numbers: Vec<u32>, hash: Option<LtHash>) -> Self {
         numbers.sort_unstable_by(|&a, &b| order.compare(a, b));
         numbers.dedup();
@@ -181,6 +166,15 @@ impl Tree {
     }
 
     /// Bytes of memory that it uses.
+    ///
+    /// ```
+    /// # mod ids { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/ids.rs")); }
+    /// let ids = ids::Ids((0..1_000u32).map(|n| *blake3::hash(&n.to_le_bytes()).as_bytes()).collect());
+    /// let mut tree = ids.tree();
+    /// let before = tree.memory();
+    /// tree.summary(&ids, 0..1_000, &mut basefs::sync::Work::unlimited());
+    /// assert!(tree.memory() - before > 1_000 * 16, "hashes take 16 bytes an entry, or more");
+    /// ```
     pub fn memory(&self) -> usize {
         let node = |node: &Node| {
             let body = match &node.body {
@@ -195,6 +189,15 @@ impl Tree {
     }
 
     /// Inserts an entry; says whether it was new. Computes no hash.
+    ///
+    /// ```
+    /// # mod ids { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/ids.rs")); }
+    /// # use ids::Ids;
+    /// let ids = Ids::of(&[1, 2]);
+    /// let mut tree = basefs::sync::Tree::new();
+    /// assert!(tree.insert(&ids, 1));
+    /// assert!(!tree.insert(&ids, 1), "it is there");
+    /// ```
     pub fn insert<O: Order>(&mut self, order: &O, number: u32) -> bool {
         let path = self.path(order, number);
         let appended = path.at == self.entries(path.leaf).len();
@@ -226,6 +229,15 @@ impl Tree {
     }
 
     /// Removes an entry; says whether it was there.
+    ///
+    /// ```
+    /// # mod ids { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/ids.rs")); }
+    /// # use ids::Ids;
+    /// let ids = Ids::of(&[1, 2]);
+    /// let mut tree = ids.tree();
+    /// assert!(tree.remove(&ids, 0));
+    /// assert!(!tree.remove(&ids, 0) && tree.range(0..9).eq([1]));
+    /// ```
     pub fn remove<O: Order>(&mut self, order: &O, number: u32) -> bool {
         let path = self.path(order, number);
         if self.entries(path.leaf).get(path.at) != Some(&number) {
@@ -262,6 +274,15 @@ impl Tree {
     }
 
     /// The rank of the first entry whose key is not below `key`.
+    ///
+    /// ```
+    /// # mod ids { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/ids.rs")); }
+    /// # use ids::Ids;
+    /// let ids = Ids::of(&[1, 2, 4]);
+    /// let tree = ids.tree();
+    /// let ranks = [&[2; 32][..], &[3; 32], &[5; 32]].map(|key| tree.rank(&ids, key));
+    /// assert_eq!(ranks, [1, 2, 3]);
+    /// ```
     pub fn rank<O: Order>(&self, order: &O, key: &[u8]) -> usize {
         let path = self.locate(|entry| order.compare_key(entry, key));
         let before = path.above.iter().map(|&(node, index)| {
@@ -276,6 +297,13 @@ impl Tree {
     }
 
     /// The entries of a range of ranks, in order. Ranks beyond the end are left out.
+    ///
+    /// ```
+    /// # mod ids { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/ids.rs")); }
+    /// # use ids::Ids;
+    /// let tree = Ids::of(&[3, 1, 2]).tree();
+    /// assert!(tree.range(1..100).eq([2, 0]));
+    /// ```
     pub fn range(&self, ranks: Range<usize>) -> impl Iterator<Item = u32> + '_ {
         let end = ranks.end.min(self.count);
         let mut at = ranks.start;
@@ -286,145 +314,6 @@ impl Tree {
             Some(taken.iter().copied())
         })
         .flatten()
-    }
-
-    /// The hash of all entries, if it is known without further work.
-    pub fn hash(&self) -> Option<&LtHash> {
-        self.nodes[self.root].sum.as_deref().filter(|_| self.pending.is_empty())
-    }
-
-    /// Count and hash of a range of ranks; nothing if the work was spent first. Calling again
-    /// goes on where it stopped.
-    pub fn summary<O: Order>(
-        &mut self,
-        order: &O,
-        ranks: Range<usize>,
-        work: &mut Work,
-    ) -> Option<Summary> {
-        let ranks = ranks.start.min(self.count)..ranks.end.min(self.count);
-        if !self.settle(order, work) {
-            return None;
-        }
-        let count = u64::try_from(ranks.len()).ok()?;
-        let mut hash = LtHash::EMPTY;
-        let done = if ranks.len() == self.count {
-            self.add_whole(order, self.root, &mut hash, work)
-        } else {
-            ranks.is_empty() || self.collect(order, self.root, ranks, &mut hash, work)
-        };
-        done.then_some(Summary { count, hash })
-    }
-}
-
-/// Hashes.
-impl Tree {
-    /// Drops all hashes, and with them the need to bring them up to date.
-    fn forget_hashes(&mut self) {
-        self.pending.clear();
-        self.nodes.iter_mut().for_each(|node| node.sum = None);
-    }
-
-    /// Adds pending entries to the hashes that lack them; says whether none are left.
-    ///
-    /// Nothing may compute a missing hash before this: it would count a pending entry, which would
-    /// then be counted again.
-    fn settle<O: Order>(&mut self, order: &O, work: &mut Work) -> bool {
-        while !work.is_spent() {
-            let Some(number) = self.pending.pop() else { return true };
-            let path = self.path(order, number);
-            let element = LtHash::of(&order.id(number));
-            for node in path.nodes() {
-                if let Some(sum) = &mut self.nodes[node].sum {
-                    sum.merge(&element);
-                }
-            }
-            work.spend(EXPAND + MERGE);
-        }
-        self.pending.is_empty()
-    }
-
-    /// Adds the hash of a range of ranks, counted within `node`, to `hash`; says whether the work
-    /// sufficed. The range is not empty.
-    fn collect<O: Order>(
-        &mut self,
-        order: &O,
-        node: usize,
-        ranks: Range<usize>,
-        hash: &mut LtHash,
-        work: &mut Work,
-    ) -> bool {
-        if let Body::Inner(children) = &self.nodes[node].body {
-            let mut start = 0;
-            for index in 0..children.len() {
-                let child = self.children(node)[index];
-                let end = start + child.count;
-                let inside = ranks.start.clamp(start, end)..ranks.end.clamp(start, end);
-                let local = inside.start - start..inside.end - start;
-                let done = if local.len() == child.count {
-                    self.add_whole(order, child.node, hash, work)
-                } else {
-                    local.is_empty() || self.collect(order, child.node, local, hash, work)
-                };
-                if !done {
-                    return false;
-                }
-                start = end;
-            }
-            return true;
-        }
-        let length = self.entries(node).len();
-        if ranks.len() * 2 <= length {
-            for &entry in &self.entries(node)[ranks.clone()] {
-                hash.add(&order.id(entry));
-            }
-            work.spend(EXPAND * units(ranks.len()));
-            return true;
-        }
-        if !self.add_whole(order, node, hash, work) {
-            return false;
-        }
-        let entries = self.entries(node);
-        for &entry in entries[..ranks.start].iter().chain(&entries[ranks.end..]) {
-            hash.remove(&order.id(entry));
-        }
-        work.spend(EXPAND * units(length - ranks.len()));
-        true
-    }
-
-    fn add_whole<O: Order>(
-        &mut self,
-        order: &O,
-        node: usize,
-        hash: &mut LtHash,
-        work: &mut Work,
-    ) -> bool {
-        let Some(sum) = self.sum(order, node, work) else { return false };
-        hash.merge(sum);
-        work.spend(MERGE);
-        true
-    }
-
-    /// The hash of a node, computed if it is missing; nothing if the work does not suffice.
-    fn sum<O: Order>(&mut self, order: &O, node: usize, work: &mut Work) -> Option<&LtHash> {
-        if self.nodes[node].sum.is_none() {
-            let mut sum = Box::new(LtHash::EMPTY);
-            match &self.nodes[node].body {
-                Body::Leaf(_) if work.is_spent() => return None,
-                Body::Leaf(entries) => {
-                    work.spend(EXPAND * units(entries.len()));
-                    entries.iter().for_each(|&entry| sum.add(&order.id(entry)));
-                }
-                Body::Inner(children) => {
-                    for index in 0..children.len() {
-                        let child = self.children(node)[index];
-                        sum.merge(self.sum(order, child.node, work)?);
-                        work.spend(MERGE);
-                    }
-                }
-            }
-            self.nodes[node].sum = Some(sum);
-        }
-        self.nodes[node].sum.as_deref()
     }
 }
 
@@ -593,8 +482,4 @@ impl Path {
     fn nodes(&self) -> impl Iterator<Item = usize> + '_ {
         self.above.iter().map(|&(node, _)| node).chain([self.leaf])
     }
-}
-
-fn units(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX / EXPAND)
 }

@@ -16,6 +16,22 @@ use crate::log::{EntryNo, KeyNo, Log, Rank, SlotNo};
 const TIE_CONTEXT: &str = "basefs v1 tie";
 
 /// What decided between two branches (FORK-4).
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (mut ana, mut replica) = author::found();
+/// # use author::Author;
+/// # use basefs::entry::{Payload, Rights};
+/// use basefs::view::Decided;
+///
+/// let mut ben = Author::new(2);
+/// ana.grant(&mut replica, &mut ben, Rights::Write);
+/// let by_ben = ben.write(&mut replica, "motd", "hello", &[]);
+/// let by_ana = ana.write(&mut replica, "motd", "good morning", &[]);
+/// let (log, slot) = (replica.log(), replica.log().slot_of(by_ana).unwrap());
+/// let explanation = replica.view().explain(log, replica.authority(), slot);
+/// assert_eq!(explanation.losers[0].decided, Decided::Rank, "Ana stands above Ben");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Decided {
@@ -32,6 +48,23 @@ pub enum Decided {
 }
 
 /// A branch that a step of the walk passed over.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (mut ana, mut replica) = author::found();
+/// # use author::Author;
+/// # use basefs::entry::Rights;
+/// use basefs::view::{Beaten, Decided};
+///
+/// let mut ben = Author::new(2);
+/// ana.grant(&mut replica, &mut ben, Rights::Write);
+/// let branch = ben.write(&mut replica, "motd", "hello", &[]);
+/// ben.write(&mut replica, "motd", "hello again", &[branch]);
+/// let by = ana.write(&mut replica, "motd", "good morning", &[]);
+/// let (log, slot) = (replica.log(), replica.log().slot_of(by).unwrap());
+/// let outcome = replica.view().outcome(log, replica.authority(), slot);
+/// assert_eq!(outcome.beaten, [Beaten { branch, by, decided: Decided::Rank }]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beaten {
     /// The first entry of the branch that lost.
@@ -43,6 +76,17 @@ pub struct Beaten {
 }
 
 /// What fork choice found out about a slot.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (mut ana, mut replica) = author::found();
+/// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+/// let morning = ana.write(&mut replica, "motd", "good morning", &[hello]);
+/// let (log, slot) = (replica.log(), replica.log().slot_of(hello).unwrap());
+/// let outcome = replica.view().outcome(log, replica.authority(), slot);
+/// assert_eq!((outcome.winner, outcome.beaten.len()), (Some(morning), 0));
+/// assert!(outcome.line().eq([morning, hello]));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The winner, if anything counts.
@@ -67,6 +111,22 @@ impl Outcome {
     }
 
     /// Whether an entry counts: authorised, and ready or followed by one that is (READY-2).
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let cut = ben.write(&mut replica, "motd", "buy", &[]);
+    /// ana.revoke(&mut replica, &ben, &[]);
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[cut]);
+    /// let (log, slot) = (replica.log(), replica.log().slot_of(hello).unwrap());
+    /// let outcome = replica.view().outcome(log, replica.authority(), slot);
+    /// assert!(outcome.is_live(hello) && !outcome.is_live(cut));
+    /// assert!(outcome.is_followed(cut), "by Ana's entry, which stands all the same");
+    /// ```
     pub fn is_live(&self, no: EntryNo) -> bool {
         self.position(no).is_some_and(|position| self.live[position])
     }
@@ -77,6 +137,22 @@ impl Outcome {
     }
 
     /// The live entries that nothing live descends from, in order of admission.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let base = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let by_ben = ben.write(&mut replica, "motd", "hi", &[base]);
+    /// let by_ana = ana.write(&mut replica, "motd", "good morning", &[base]);
+    /// let (log, slot) = (replica.log(), replica.log().slot_of(base).unwrap());
+    /// let outcome = replica.view().outcome(log, replica.authority(), slot);
+    /// assert!(outcome.tips().eq([by_ben, by_ana]));
+    /// assert!(outcome.is_tip(by_ben) && !outcome.is_tip(base));
+    /// ```
     pub fn tips(&self) -> impl Iterator<Item = EntryNo> + '_ {
         self.entries.iter().zip(&self.is_tip).filter(|(_, tip)| **tip).map(|(no, _)| *no)
     }
@@ -94,6 +170,24 @@ impl Outcome {
     }
 
     /// Where the branch of an entry was passed over; nothing if it is on the winning line.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let first = ben.write(&mut replica, "motd", "hi", &[]);
+    /// let second = ben.write(&mut replica, "motd", "hello", &[first]);
+    /// let winner = ana.write(&mut replica, "motd", "good morning", &[]);
+    /// let (log, slot) = (replica.log(), replica.log().slot_of(winner).unwrap());
+    /// let outcome = replica.view().outcome(log, replica.authority(), slot);
+    /// let beaten = outcome.beaten_at(second).unwrap();
+    /// assert_eq!((beaten.branch, beaten.by), (first, winner));
+    /// assert_eq!(outcome.beaten_at(winner), None);
+    /// assert_eq!(outcome.beaten_tips(), [(second, beaten)]);
+    /// ```
     pub fn beaten_at(&self, no: EntryNo) -> Option<Beaten> {
         self.position(no).and_then(|position| self.passed_over()[position])
     }

@@ -38,6 +38,17 @@ pub enum Status {
 }
 
 /// One entry of a slot and where it stands.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (mut ana, mut replica) = author::found();
+/// use basefs::view::{Status, Version};
+///
+/// let no = ana.write(&mut replica, "motd", "hello", &[]);
+/// let slot = replica.log().slot_of(no).unwrap();
+/// let versions = replica.view().versions(replica.log(), replica.authority(), slot);
+/// assert_eq!(versions, [Version { no, status: Status::Current }]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version {
     /// The entry.
@@ -47,6 +58,22 @@ pub struct Version {
 }
 
 /// A tip that lost, and what decided against it.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (mut ana, mut replica) = author::found();
+/// # use author::Author;
+/// # use basefs::entry::Rights;
+/// use basefs::view::{Decided, Loser};
+///
+/// let mut ben = Author::new(2);
+/// ana.grant(&mut replica, &mut ben, Rights::Write);
+/// let no = ben.write(&mut replica, "motd", "hello", &[]);
+/// let by = ana.write(&mut replica, "motd", "good morning", &[]);
+/// let slot = replica.log().slot_of(no).unwrap();
+/// let explanation = replica.view().explain(replica.log(), replica.authority(), slot);
+/// assert_eq!(explanation.losers, [Loser { no, decided: Decided::Rank, by }]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loser {
     /// The tip.
@@ -58,6 +85,19 @@ pub struct Loser {
 }
 
 /// Why a slot shows what it shows.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (mut ana, mut replica) = author::found();
+/// use basefs::view::Explanation;
+///
+/// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+/// let slot = replica.log().slot_of(hello).unwrap();
+/// let explanation = replica.view().explain(replica.log(), replica.authority(), slot);
+/// let undisputed =
+///     Explanation { winner: Some(hello), losers: vec![], cut: vec![], incomplete: vec![] };
+/// assert_eq!(explanation, undisputed);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// The winner, if anything counts.
@@ -72,6 +112,25 @@ pub struct Explanation {
 
 impl View {
     /// The entries of a slot, the winning line first, then the others from the latest back.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// use basefs::view::Status;
+    ///
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let base = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let by_ana = ana.write(&mut replica, "motd", "good morning", &[base]);
+    /// let by_ben = ben.write(&mut replica, "motd", "hi", &[base]);
+    /// let slot = replica.log().slot_of(base).unwrap();
+    /// let versions = replica.view().versions(replica.log(), replica.authority(), slot);
+    /// let found: Vec<_> = versions.iter().map(|version| (version.no, version.status)).collect();
+    /// let line = [(by_ana, Status::Current), (base, Status::Superseded)];
+    /// assert_eq!(found, [line[0], line[1], (by_ben, Status::Tip)]);
+    /// ```
     // rule: VIEW-2
     pub fn versions(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Vec<Version> {
         let outcome = self.outcome(log, authority, slot);
@@ -86,6 +145,22 @@ impl View {
     }
 
     /// Where an entry of a slot stands, given what fork choice found out about the slot.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// use basefs::view::{Status, View};
+    ///
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let spam = ben.write(&mut replica, "motd", "buy", &[]);
+    /// ana.revoke(&mut replica, &ben, &[]);
+    /// let slot = replica.log().slot_of(spam).unwrap();
+    /// let outcome = replica.view().outcome(replica.log(), replica.authority(), slot);
+    /// assert_eq!(View::status(replica.authority(), &outcome, spam), Status::Cut);
+    /// ```
     // rule: VIEW-2
     pub fn status(authority: &Authority, outcome: &Outcome, no: EntryNo) -> Status {
         if outcome.winner == Some(no) {
@@ -103,6 +178,20 @@ impl View {
 
     /// How what a slot shows came to be: the winner, what it was built on, and so on; where
     /// something was renamed to its place, what it was before under its old name.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::Payload;
+    /// let draft = ana.write(&mut replica, "draft", "hello", &[]);
+    /// let target = replica.log().id(draft);
+    /// let link = ana.say(&mut replica, "motd", &[], Payload::Link { target });
+    /// let moved_to = Some(replica.log().id(link));
+    /// ana.say(&mut replica, "draft", &[draft], Payload::Delete { moved_to });
+    /// let slot = replica.log().slot_of(link).unwrap();
+    /// let history = replica.view().history(replica.log(), replica.authority(), slot);
+    /// assert_eq!(history, [link, draft], "through the rename");
+    /// ```
     // rule: VIEW-2
     pub fn history(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Vec<EntryNo> {
         let mut seen = BTreeSet::new();
@@ -117,6 +206,19 @@ impl View {
     }
 
     /// The authorised entries of a slot that do not count for want of content.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::{FileData, Payload};
+    /// let content = basefs::block::encode(&vec![7; 600_000].into())?.content;
+    /// let data = FileData::Blocks(content);
+    /// let film = ana.say(&mut replica, "film", &[], Payload::Write { executable: false, data });
+    /// let (log, slot) = (replica.log(), replica.log().slot_of(film).unwrap());
+    /// assert_eq!(replica.view().pending(log, replica.authority(), slot), [film]);
+    /// assert_eq!(replica.view().winner(slot), None, "no part of it is here");
+    /// # Ok::<(), basefs::block::BuildError>(())
+    /// ```
     // rule: VIEW-3
     pub fn pending(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Vec<EntryNo> {
         let outcome = self.outcome(log, authority, slot);
@@ -127,6 +229,18 @@ impl View {
 
     /// Whether a slot would show something else, or be shown by another entry, if the content of
     /// one entry were here.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::{FileData, Payload};
+    /// let content = basefs::block::encode(&vec![7; 600_000].into())?.content;
+    /// let data = FileData::Blocks(content);
+    /// let film = ana.say(&mut replica, "film", &[], Payload::Write { executable: false, data });
+    /// let (log, authority) = (replica.log(), replica.authority());
+    /// assert!(replica.view().would_win(log, authority, film), "worth fetching first");
+    /// # Ok::<(), basefs::block::BuildError>(())
+    /// ```
     // rule: VIEW-3
     pub fn would_win(&self, log: &Log, authority: &Authority, no: EntryNo) -> bool {
         log.slot_of(no).is_some_and(|slot| {
@@ -140,6 +254,21 @@ impl View {
     }
 
     /// The tips of a slot that disagree with the winner: another value, or moved elsewhere.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let by_ana = ana.write(&mut replica, "motd", "good morning", &[]);
+    /// let by_ben = ben.write(&mut replica, "motd", "hi", &[]);
+    /// let (log, slot) = (replica.log(), replica.log().slot_of(by_ana).unwrap());
+    /// let (authority, view) = (replica.authority(), replica.view());
+    /// assert_eq!(view.conflicts(log, authority, slot), [by_ben]);
+    /// assert_eq!(view.tips(log, authority, slot), [by_ana, by_ben]);
+    /// ```
     // rule: VIEW-3
     pub fn conflicts(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Vec<EntryNo> {
         let outcome = self.outcome(log, authority, slot);
@@ -158,6 +287,22 @@ impl View {
     }
 
     /// The winner of a slot, who lost against it and by which rule.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let spam = ben.write(&mut replica, "motd", "buy", &[hello]);
+    /// let slot = replica.log().slot_of(spam).unwrap();
+    /// assert_eq!(replica.view().winner(slot), Some(spam));
+    /// ana.revoke(&mut replica, &ben, &[]);
+    /// let why = replica.view().explain(replica.log(), replica.authority(), slot);
+    /// assert_eq!((why.winner, why.cut), (Some(hello), vec![spam]));
+    /// ```
     pub fn explain(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Explanation {
         let outcome = self.outcome(log, authority, slot);
         let loser = |(no, Beaten { decided, by, .. })| Loser { no, decided, by };

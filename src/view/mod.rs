@@ -41,6 +41,20 @@ struct SlotState {
 }
 
 /// A slot whose winner changed, or whose state must be stored because it forked.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (mut ana, mut replica) = author::found();
+/// # use basefs::{entry::{FileData, Payload}, log::{Source, root_dir}, node::Effects};
+/// # let data = FileData::Inline(b"hello"[..].into());
+/// # let write = Payload::Write { executable: false, data };
+/// # let hello = ana.sign(root_dir(&replica.log().genesis()), "motd", &[], write);
+/// let mut effects = Effects::default();
+/// replica.offer(hello, Source::Local, &mut effects);
+/// let change = effects.slots[0];
+/// assert_eq!((change.before, change.after), (None, Some(effects.admitted[0].no())));
+/// assert!(!change.is_forked);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotChange {
     /// Which slot.
@@ -54,6 +68,18 @@ pub struct SlotChange {
 }
 
 /// Winners and readiness.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (mut ana, mut replica) = author::found();
+/// use basefs::view::NodeKind;
+///
+/// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+/// let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
+/// let node = view.resolve(log, authority, ["motd"]).unwrap();
+/// assert_eq!(node.winner, Some(hello));
+/// assert!(matches!(node.kind, NodeKind::File { executable: false, .. }));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct View {
     slots: Vec<SlotState>,
@@ -83,6 +109,16 @@ impl View {
     }
 
     /// How many slots were decided by the full walk since the start; a measure of work, for tests.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// ana.write(&mut replica, "motd", "good morning", &[hello]);
+    /// assert_eq!(replica.view().decisions(), 0, "each stood on the winner");
+    /// ana.write(&mut replica, "motd", "good evening", &[hello]);
+    /// assert_eq!((replica.view().decisions(), replica.view().examined()), (1, 3));
+    /// ```
     pub fn decisions(&self) -> u64 {
         self.decisions
     }
@@ -93,11 +129,31 @@ impl View {
     }
 
     /// The winner of a slot, if anything in it counts.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let morning = ana.write(&mut replica, "motd", "good morning", &[hello]);
+    /// let slot = replica.log().slot_of(hello).unwrap();
+    /// assert_eq!(replica.view().winner(slot), Some(morning));
+    /// ```
     pub fn winner(&self, slot: SlotNo) -> Option<EntryNo> {
         self.slots.get(slot.index()).and_then(|state| state.winner)
     }
 
     /// Whether a slot has or had more than one branch: only then can it have further tips.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let slot = replica.log().slot_of(hello).unwrap();
+    /// assert!(!replica.view().is_forked(slot));
+    /// let unaware = ana.write(&mut replica, "motd", "good morning", &[]);
+    /// assert!(replica.view().is_forked(slot));
+    /// assert_eq!(replica.view().forked(), [slot]);
+    /// ```
     pub fn is_forked(&self, slot: SlotNo) -> bool {
         self.slots.get(slot.index()).is_some_and(|state| state.is_forked)
     }
@@ -109,6 +165,19 @@ impl View {
 
     /// The deletions that name a link as where something moved to, in the order of admission. Not
     /// all need be authorised.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::Payload;
+    /// let draft = ana.write(&mut replica, "draft", "hello", &[]);
+    /// let target = replica.log().id(draft);
+    /// let link = ana.say(&mut replica, "motd", &[], Payload::Link { target });
+    /// let moved_to = Some(replica.log().id(link));
+    /// let delete = ana.say(&mut replica, "draft", &[draft], Payload::Delete { moved_to });
+    /// assert!(replica.view().moves_to(link).eq([delete]));
+    /// assert_eq!(replica.view().renamed_from(replica.authority(), link), Some(delete));
+    /// ```
     pub fn moves_to(&self, link: EntryNo) -> impl Iterator<Item = EntryNo> + '_ {
         let first = EntryNo::from_index(0).map(|least| (link, least));
         let range = first.into_iter().flat_map(|first| self.moves.range(first..));
@@ -116,6 +185,16 @@ impl View {
     }
 
     /// The entries of a slot, in the order they were applied.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// ana.write(&mut replica, "readme", "see motd", &[]);
+    /// let morning = ana.write(&mut replica, "motd", "good morning", &[hello]);
+    /// let slot = replica.log().slot_of(hello).unwrap();
+    /// assert_eq!(replica.view().entries(slot), [hello, morning]);
+    /// ```
     pub fn entries(&self, slot: SlotNo) -> Vec<EntryNo> {
         let last = self.slots.get(slot.index()).and_then(|state| state.last);
         let mut entries: Vec<EntryNo> =
@@ -125,6 +204,24 @@ impl View {
     }
 
     /// Whether a content is complete on this replica; short content always is.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::{FileData, Payload};
+    /// use basefs::node::Effects;
+    ///
+    /// let content = basefs::block::encode(&vec![7; 600_000].into())?.content;
+    /// let data = FileData::Blocks(content);
+    /// let film = ana.say(&mut replica, "film", &[], Payload::Write { executable: false, data });
+    /// let no = replica.log().content_no(&content).unwrap();
+    /// assert!(!replica.view().is_complete(replica.log(), no));
+    /// assert!(replica.view().incomplete(replica.log()).eq([no]));
+    /// assert!(replica.view().users_of(no).eq([film]));
+    /// replica.complete(&content, &mut Effects::default()); // its blocks have come
+    /// assert!(replica.view().is_complete(replica.log(), no));
+    /// # Ok::<(), basefs::block::BuildError>(())
+    /// ```
     // rule: READY-1
     pub fn is_complete(&self, log: &Log, content: ContentNo) -> bool {
         log.content(content).size <= MAX_INLINE as u64
@@ -132,6 +229,19 @@ impl View {
     }
 
     /// Whether an entry's value is here in full.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::{FileData, Payload};
+    /// let content = basefs::block::encode(&vec![7; 600_000].into())?.content;
+    /// let data = FileData::Blocks(content);
+    /// let film = ana.say(&mut replica, "film", &[], Payload::Write { executable: false, data });
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// assert!(replica.view().is_ready(replica.log(), hello), "it stands in the entry");
+    /// assert!(!replica.view().is_ready(replica.log(), film), "its blocks are elsewhere");
+    /// # Ok::<(), basefs::block::BuildError>(())
+    /// ```
     // rule: READY-1
     pub fn is_ready(&self, log: &Log, no: EntryNo) -> bool {
         match log.value(no) {
@@ -156,6 +266,29 @@ impl View {
     /// Takes in one admitted entry and the flags it changed; gives the slots that changed. Until
     /// [`settle`](Self::settle), winners are out of date where more than that is needed: a slot that
     /// many entries of one batch touch is decided once.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # use basefs::{entry::Payload, log::root_dir};
+    /// # let (mut ana, genesis) = author::genesis();
+    /// # let mut mkdir = |name: &str| ana.sign(root_dir(&genesis.id()), name, &[], Payload::Mkdir);
+    /// # let entries = [genesis.clone(), mkdir("users"), mkdir("lib")];
+    /// use basefs::authority::Authority;
+    /// use basefs::log::{Log, Source};
+    /// use basefs::view::View;
+    ///
+    /// let (mut log, mut authority) = (Log::new(genesis.id(), 1), Authority::new());
+    /// let (mut view, mut changes) = (View::new(), Vec::new());
+    /// for entry in entries {
+    ///     log.offer(entry, Source::Local);
+    /// }
+    /// while let Some(entry) = log.next_admitted() {
+    ///     let flipped = authority.apply(&log, &entry);
+    ///     changes.extend(view.apply(&log, &authority, &entry, &flipped));
+    /// }
+    /// changes.extend(view.settle(&log, &authority));
+    /// assert_eq!(changes.len(), 2, "two names that were not there before");
+    /// ```
     pub fn apply(
         &mut self,
         log: &Log,
@@ -182,17 +315,60 @@ impl View {
     }
 
     /// Decides the slots that are out of date; gives those that changed.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, replica) = author::found();
+    /// # use basefs::{entry::Payload, log::{Source, root_dir}};
+    /// # let root = root_dir(&replica.log().genesis());
+    /// # let mut slink = |text: &str| {
+    /// #     ana.sign(root, "latest", &[], Payload::Slink { text: text.into() })
+    /// # };
+    /// # let (mut log, mut authority) = (replica.log().clone(), replica.authority().clone());
+    /// # let mut view = replica.view().clone();
+    /// // Three links made without knowing of each other.
+    /// for entry in [slink("v1"), slink("v2"), slink("v3")] {
+    ///     log.offer(entry, Source::Local);
+    ///     let entry = log.next_admitted().unwrap();
+    ///     let flipped = authority.apply(&log, &entry);
+    ///     view.apply(&log, &authority, &entry, &flipped);
+    /// }
+    /// view.settle(&log, &authority);
+    /// assert_eq!(view.decisions(), 1, "once, not for each");
+    /// ```
     pub fn settle(&mut self, log: &Log, authority: &Authority) -> Vec<SlotChange> {
         let undecided = core::mem::take(&mut self.undecided);
         undecided.into_iter().filter_map(|slot| self.decide(log, authority, slot)).collect()
     }
 
     /// A content that no entry names yet is here in full; says whether that is news.
+    ///
+    /// ```
+    /// # use basefs::id::{BlockId, Content};
+    /// let mut view = basefs::view::View::new();
+    /// let content = Content { root: BlockId::from_bytes([7; 32]), size: 600_000, levels: 1 };
+    /// assert!(view.complete_early(content));
+    /// assert!(!view.complete_early(content), "known already");
+    /// ```
     pub fn complete_early(&mut self, content: Content) -> bool {
         self.early.insert(content)
     }
 
     /// A content was verified in full: the slots of the entries that have it may change.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::{FileData, Payload};
+    /// let content = basefs::block::encode(&vec![7; 600_000].into())?.content;
+    /// let data = FileData::Blocks(content);
+    /// let film = ana.say(&mut replica, "film", &[], Payload::Write { executable: false, data });
+    /// let mut view = replica.view().clone();
+    /// let no = replica.log().content_of(film).unwrap();
+    /// let changes = view.complete(replica.log(), replica.authority(), no);
+    /// assert_eq!((changes[0].before, changes[0].after), (None, Some(film)));
+    /// # Ok::<(), basefs::block::BuildError>(())
+    /// ```
     pub fn complete(
         &mut self,
         log: &Log,
@@ -307,6 +483,15 @@ impl View {
     }
 
     /// Decides a slot with all details, changing nothing.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let slot = replica.log().slot_of(hello).unwrap();
+    /// let outcome = replica.view().outcome(replica.log(), replica.authority(), slot);
+    /// assert_eq!(outcome.winner, replica.view().winner(slot));
+    /// ```
     pub fn outcome(&self, log: &Log, authority: &Authority, slot: SlotNo) -> Outcome {
         fork::decide(log, authority, slot, self.entries(slot), |no| self.is_ready(log, no))
     }

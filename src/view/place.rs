@@ -11,6 +11,16 @@ use crate::log::{ContentNo, DirNo, EntryNo, Log, SlotNo, Value};
 use crate::view::View;
 
 /// Something that a path shows (VIEW-1).
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (_, replica) = author::found();
+/// use basefs::view::{Node, NodeKind};
+///
+/// let root = NodeKind::Dir(replica.log().root().unwrap());
+/// let shown = replica.view().resolve(replica.log(), replica.authority(), []);
+/// assert_eq!(shown, Some(Node { slot: None, winner: None, kind: root }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// The slot; none for the root directory.
@@ -22,6 +32,21 @@ pub struct Node {
 }
 
 /// The kinds of things that a path shows.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (mut ana, mut replica) = author::found();
+/// use basefs::entry::Payload;
+/// use basefs::view::NodeKind;
+///
+/// ana.say(&mut replica, "latest", &[], Payload::Slink { text: "v2".into() });
+/// let users = ana.mkdir(&mut replica, "users");
+/// # let (log, authority) = (replica.log(), replica.authority());
+/// let kind = |name| replica.view().resolve(log, authority, [name]).map(|node| node.kind);
+/// assert_eq!(kind("latest"), Some(NodeKind::Symlink("v2".into())));
+/// assert_eq!(kind("users"), log.dir(&users).map(NodeKind::Dir));
+/// assert_eq!(kind("nothing"), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeKind {
     /// A directory.
@@ -50,6 +75,15 @@ impl View {
     }
 
     /// The winner of a slot, what it was built on, and so on: the line of the slot.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let morning = ana.write(&mut replica, "motd", "good morning", &[hello]);
+    /// let (log, slot) = (replica.log(), replica.log().slot_of(hello).unwrap());
+    /// assert!(replica.view().line(log, replica.authority(), slot).eq([morning, hello]));
+    /// ```
     pub fn line<'a>(
         &self,
         log: &'a Log,
@@ -62,6 +96,22 @@ impl View {
 
     /// The slot where a directory hangs: its home, or where it was moved. None for the root and
     /// for what was deleted or whose move lost its way.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::Payload;
+    /// let users = ana.mkdir(&mut replica, "users");
+    /// let dir = replica.log().dir(&users).unwrap();
+    /// let home = replica.log().home(dir).unwrap();
+    /// let place = |replica: &basefs::node::Replica| {
+    ///     replica.view().place(replica.log(), replica.authority(), dir)
+    /// };
+    /// assert_eq!(place(&replica), Some(home), "where it was made");
+    /// let mkdir = replica.view().winner(home).unwrap();
+    /// ana.say(&mut replica, "users", &[mkdir], Payload::Delete { moved_to: None });
+    /// assert_eq!(place(&replica), None);
+    /// ```
     // rule: TREE-2
     // rule: TREE-5
     pub fn place(&self, log: &Log, authority: &Authority, dir: DirNo) -> Option<SlotNo> {
@@ -70,6 +120,16 @@ impl View {
 
     /// As [`place`](Self::place); counts the entries that it looked at, which are those on the
     /// lines of the slots that the directory was moved through.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// let users = ana.mkdir(&mut replica, "users");
+    /// let (log, dir) = (replica.log(), replica.log().dir(&users).unwrap());
+    /// let mut looked_at = 0;
+    /// let place = replica.view().locate(log, replica.authority(), dir, &mut looked_at);
+    /// assert_eq!((place, looked_at), (log.home(dir), 1), "never moved");
+    /// ```
     pub fn locate(
         &self,
         log: &Log,
@@ -89,6 +149,25 @@ impl View {
 
     /// The slots that decide where a directory hangs: its home, where it was moved from there, and
     /// so on. A link to the directory in one of them moves it, elsewhere it is an alias.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::Payload;
+    /// // `users` is renamed to `people`.
+    /// let users = ana.mkdir(&mut replica, "users");
+    /// let dir = replica.log().dir(&users).unwrap();
+    /// let home = replica.log().home(dir).unwrap();
+    /// let mkdir = replica.view().winner(home).unwrap();
+    /// let target = replica.log().id(mkdir);
+    /// let link = ana.say(&mut replica, "people", &[], Payload::Link { target });
+    /// let moved_to = Some(replica.log().id(link));
+    /// ana.say(&mut replica, "users", &[mkdir], Payload::Delete { moved_to });
+    /// let (log, authority) = (replica.log(), replica.authority());
+    /// let people = log.slot_of(link).unwrap();
+    /// assert_eq!(replica.view().place(log, authority, dir), Some(people));
+    /// assert_eq!(replica.view().trail(log, authority, dir), [home, people].into());
+    /// ```
     // rule: TREE-2
     pub fn trail(&self, log: &Log, authority: &Authority, dir: DirNo) -> BTreeSet<SlotNo> {
         let mut visited = BTreeSet::new();
@@ -127,6 +206,20 @@ impl View {
 
     /// The path of a directory as components; none if it has no place, lies in itself or would be
     /// more than 64 components deep.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::Payload;
+    /// use basefs::log::child_dir;
+    ///
+    /// let users = ana.mkdir(&mut replica, "users");
+    /// ana.say_in(&mut replica, users, "ana", &[], Payload::Mkdir);
+    /// let (log, authority) = (replica.log(), replica.authority());
+    /// let home = log.dir(&child_dir(&users, None, "ana")).unwrap();
+    /// let path = replica.view().path_of_dir(log, authority, home).unwrap();
+    /// assert_eq!(path.join("/"), "users/ana");
+    /// ```
     // rule: TREE-4
     pub fn path_of_dir(
         &self,
@@ -149,6 +242,18 @@ impl View {
     }
 
     /// What the winner of a slot shows; nothing if it is absent.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::Payload;
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let slot = replica.log().slot_of(hello).unwrap();
+    /// let node = replica.view().node(replica.log(), replica.authority(), slot).unwrap();
+    /// assert_eq!(node.winner, Some(hello));
+    /// ana.say(&mut replica, "motd", &[hello], Payload::Delete { moved_to: None });
+    /// assert_eq!(replica.view().node(replica.log(), replica.authority(), slot), None);
+    /// ```
     // rule: TREE-1
     // rule: TREE-3
     // rule: VIEW-1
@@ -170,6 +275,22 @@ impl View {
 
     /// What a directory, itself at `depth`, shows under a name. A directory too deep for a path is
     /// shown as an alias that leads nowhere.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// use basefs::view::NodeKind;
+    ///
+    /// let users = ana.mkdir(&mut replica, "users");
+    /// let (log, dir) = (replica.log(), replica.log().dir(&users).unwrap());
+    /// let slot = log.home(dir).unwrap();
+    /// let kind = |depth| {
+    ///     let node = replica.view().node_at_depth(log, replica.authority(), slot, depth);
+    ///     node.map(|node| node.kind)
+    /// };
+    /// assert_eq!(kind(0), Some(NodeKind::Dir(dir)));
+    /// assert_eq!(kind(64), Some(NodeKind::Alias(dir)), "too deep for a path");
+    /// ```
     pub fn node_at_depth(
         &self,
         log: &Log,
@@ -187,6 +308,18 @@ impl View {
     }
 
     /// Resolves a path; symbolic links and aliases are not followed.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::Payload;
+    /// let users = ana.mkdir(&mut replica, "users");
+    /// let home = ana.say_in(&mut replica, users, "ana", &[], Payload::Mkdir);
+    /// let (log, authority, view) = (replica.log(), replica.authority(), replica.view());
+    /// let node = view.resolve(log, authority, "users/ana".split('/')).unwrap();
+    /// assert_eq!(node.winner, Some(home));
+    /// assert_eq!(view.resolve(log, authority, ["users", "ben"]), None);
+    /// ```
     // rule: TREE-1
     pub fn resolve<'p>(
         &self,
@@ -207,6 +340,25 @@ impl View {
     /// these is found through it and not listed.
     ///
     /// Linear in the number of directories, however long a cycle is.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::Payload;
+    /// // One moves `users` into `lib`, another `lib` into `users`, at the same time.
+    /// let (users, lib) = (ana.mkdir(&mut replica, "users"), ana.mkdir(&mut replica, "lib"));
+    /// for (name, dir, into) in [("users", users, lib), ("lib", lib, users)] {
+    ///     let slot = replica.log().home(replica.log().dir(&dir).unwrap()).unwrap();
+    ///     let mkdir = replica.view().winner(slot).unwrap();
+    ///     let target = replica.log().id(mkdir);
+    ///     let link = ana.say_in(&mut replica, into, name, &[], Payload::Link { target });
+    ///     let moved_to = Some(replica.log().id(link));
+    ///     ana.say(&mut replica, name, &[mkdir], Payload::Delete { moved_to });
+    /// }
+    /// let (log, authority) = (replica.log(), replica.authority());
+    /// let both = [users, lib].map(|dir| log.dir(&dir).unwrap());
+    /// assert_eq!(replica.view().lost_and_found(log, authority), both);
+    /// ```
     // rule: TREE-4
     pub fn lost_and_found(&self, log: &Log, authority: &Authority) -> Vec<DirNo> {
         let above: Vec<Above> = (0..log.dirs())
@@ -230,6 +382,19 @@ impl View {
     }
 
     /// The winners of slots in directories that have no path (VIEW-4).
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::Payload;
+    /// let users = ana.mkdir(&mut replica, "users");
+    /// let home = ana.say_in(&mut replica, users, "ana", &[], Payload::Mkdir);
+    /// let (dir, root) = (replica.log().dir(&users).unwrap(), replica.log().root().unwrap());
+    /// let mkdir = replica.view().winner(replica.log().home(dir).unwrap()).unwrap();
+    /// ana.say(&mut replica, "users", &[mkdir], Payload::Delete { moved_to: None });
+    /// let orphans = replica.view().orphans(replica.log(), replica.authority());
+    /// assert_eq!(orphans, [(dir, home)], "they come back with the directory");
+    /// ```
     // rule: VIEW-4
     pub fn orphans(&self, log: &Log, authority: &Authority) -> Vec<(DirNo, EntryNo)> {
         let hidden = (0..log.dirs())

@@ -10,6 +10,21 @@ use crate::view::View;
 use crate::view::fork::Outcome;
 
 /// Contents that are here and that the view does not need.
+///
+/// ```
+/// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+/// # let (mut ana, mut replica) = author::found();
+/// # use basefs::{entry::{FileData, Payload}, node::Effects};
+/// let content = basefs::block::encode(&vec![7; 600_000].into())?.content;
+/// let data = FileData::Blocks(content);
+/// let film = ana.say(&mut replica, "film", &[], Payload::Write { executable: false, data });
+/// replica.complete(&content, &mut Effects::default());
+/// ana.say(&mut replica, "film", &[film], Payload::Delete { moved_to: None });
+/// let spare = replica.view().spare_contents(replica.log(), replica.authority());
+/// assert_eq!(spare.superseded, [replica.log().content_of(film).unwrap()]);
+/// assert!(spare.cut.is_empty());
+/// # Ok::<(), basefs::block::BuildError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpareContents {
     /// Every version that has them and counts was built upon since.
@@ -22,6 +37,19 @@ pub struct SpareContents {
 impl View {
     /// The contents, of those that are complete here in blocks, that may be dropped, in the order
     /// of their first entry.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::{entry::{FileData, Payload}, node::Effects, view::SpareContents};
+    /// let content = basefs::block::encode(&vec![7; 600_000].into())?.content;
+    /// let data = FileData::Blocks(content);
+    /// ana.say(&mut replica, "film", &[], Payload::Write { executable: false, data });
+    /// replica.complete(&content, &mut Effects::default());
+    /// let spare = replica.view().spare_contents(replica.log(), replica.authority());
+    /// assert_eq!(spare, SpareContents::default(), "it is what `film` shows");
+    /// # Ok::<(), basefs::block::BuildError>(())
+    /// ```
     // rule: GC-1
     pub fn spare_contents(&self, log: &Log, authority: &Authority) -> SpareContents {
         let mut decided: BTreeMap<SlotNo, Outcome> = BTreeMap::new();
@@ -62,6 +90,20 @@ impl View {
 
     /// The entries that the view depends on, by number; the others may be dropped. Linear in the
     /// log.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use author::Author;
+    /// # use basefs::entry::Rights;
+    /// let mut ben = Author::new(2);
+    /// ana.grant(&mut replica, &mut ben, Rights::Write);
+    /// let spam = ben.write(&mut replica, "motd", "buy", &[]);
+    /// ana.revoke(&mut replica, &ben, &[]);
+    /// let needed = replica.view().needed_entries(replica.log(), replica.authority());
+    /// assert!(!needed[spam.index()], "cut, and nothing that counts refers to it");
+    /// assert_eq!(needed.iter().filter(|needed| **needed).count(), 3);
+    /// ```
     // rule: GC-2
     pub fn needed_entries(&self, log: &Log, authority: &Authority) -> Vec<bool> {
         let mut needed = alloc::vec![false; log.len()];

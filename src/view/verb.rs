@@ -54,6 +54,10 @@ pub enum Verb {
 
 impl Verb {
     /// The verb as histories print it.
+    ///
+    /// ```
+    /// assert_eq!(basefs::view::Verb::RenamedTo.name(), "renamed to");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Verb::Mkdir => "mkdir",
@@ -81,6 +85,20 @@ impl fmt::Display for Verb {
 
 impl View {
     /// What an entry did.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// use basefs::entry::Payload;
+    /// use basefs::view::Verb;
+    ///
+    /// let hello = ana.write(&mut replica, "motd", "hello", &[]);
+    /// let morning = ana.write(&mut replica, "motd", "good morning", &[hello]);
+    /// let target = replica.log().id(hello);
+    /// let back = ana.say(&mut replica, "motd", &[morning], Payload::Link { target });
+    /// let verb = |no| replica.view().verb(replica.log(), replica.authority(), no);
+    /// assert_eq!([verb(morning), verb(back)], [Verb::Write, Verb::Revert]);
+    /// ```
     // rule: CLIENT-3
     // rule: VIEW-2
     pub fn verb(&self, log: &Log, authority: &Authority, no: EntryNo) -> Verb {
@@ -122,6 +140,19 @@ impl View {
     }
 
     /// The authorised deletion that a link took something from, if there is one: the first.
+    ///
+    /// ```
+    /// # mod author { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/author.rs")); }
+    /// # let (mut ana, mut replica) = author::found();
+    /// # use basefs::entry::Payload;
+    /// let draft = ana.write(&mut replica, "draft", "hello", &[]);
+    /// let target = replica.log().id(draft);
+    /// let link = ana.say(&mut replica, "motd", &[], Payload::Link { target });
+    /// assert_eq!(replica.view().renamed_from(replica.authority(), link), None, "a copy so far");
+    /// let moved_to = Some(replica.log().id(link));
+    /// let delete = ana.say(&mut replica, "draft", &[draft], Payload::Delete { moved_to });
+    /// assert_eq!(replica.view().renamed_from(replica.authority(), link), Some(delete));
+    /// ```
     // rule: VIEW-2
     pub fn renamed_from(&self, authority: &Authority, link: EntryNo) -> Option<EntryNo> {
         self.moves_to(link).find(|delete| authority.is_authorised(*delete))

@@ -12,6 +12,14 @@ use core::fmt;
 use ciborium_ll::{Encoder, Header, simple};
 
 /// Why bytes are not the canonical CBOR that was expected.
+///
+/// ```
+/// use basefs::wire::cbor::{CborError, Reader, check};
+///
+/// assert_eq!(check(&[0x18, 0x01], 4), Err(CborError::NotCanonical), "1 is the one byte 01");
+/// assert_eq!(check(&[0xf5], 4), Err(CborError::Forbidden), "a boolean");
+/// assert_eq!(Reader::new(&[0x41, 7]).uint(), Err(CborError::Unexpected), "a byte string");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CborError {
@@ -35,6 +43,15 @@ pub enum CborError {
 
 impl CborError {
     /// Whether the bytes are not canonical CBOR at all, as opposed to the wrong value.
+    ///
+    /// ```
+    /// use basefs::wire::cbor::Reader;
+    ///
+    /// let text = Reader::new(b"\x61a").uint().unwrap_err();
+    /// assert!(!text.is_encoding(), "canonical, but no number");
+    /// let cut = Reader::new(&[0x19, 1]).uint().unwrap_err();
+    /// assert!(cut.is_encoding(), "a head of three bytes, cut after two");
+    /// ```
     pub fn is_encoding(self) -> bool {
         !matches!(self, CborError::Unexpected | CborError::Length)
     }
@@ -97,6 +114,13 @@ impl<'a> Reader<'a> {
     }
 
     /// What has not been read yet.
+    ///
+    /// ```
+    /// let mut reader = basefs::wire::cbor::Reader::new(&[0x01, 0x02]);
+    /// reader.uint()?;
+    /// assert_eq!(reader.rest(), [0x02]);
+    /// # Ok::<(), basefs::wire::cbor::CborError>(())
+    /// ```
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -147,6 +171,14 @@ impl<'a> Reader<'a> {
     ///
     /// [`CborError::Truncated`] or [`CborError::NotCanonical`];
     /// [`CborError::Unexpected`] if it is something else.
+    ///
+    /// ```
+    /// use basefs::wire::cbor::{CborError, Reader};
+    ///
+    /// assert_eq!(Reader::new(&[0x17]).uint(), Ok(23), "small numbers stand in the head");
+    /// assert_eq!(Reader::new(&[0x18, 0x18]).uint(), Ok(24));
+    /// assert_eq!(Reader::new(&[0x18]).uint(), Err(CborError::Truncated));
+    /// ```
     pub fn uint(&mut self) -> Result<u64, CborError> {
         match self.head()? {
             Head::Uint(number) => Ok(number),
@@ -159,6 +191,13 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// As [`uint`](Self::uint).
+    ///
+    /// ```
+    /// use basefs::wire::cbor::{CborError, Reader};
+    ///
+    /// assert_eq!(Reader::new(&[0x42, 7, 8]).bytes(), Ok(&[7, 8][..]));
+    /// assert_eq!(Reader::new(&[0x5a, 255, 255, 255, 255]).bytes(), Err(CborError::Truncated));
+    /// ```
     pub fn bytes(&mut self) -> Result<&'a [u8], CborError> {
         match self.head()? {
             Head::Bytes(length) => self.take(length),
@@ -171,6 +210,13 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// As [`uint`](Self::uint); [`CborError::Length`] if it has another length.
+    ///
+    /// ```
+    /// use basefs::wire::cbor::{CborError, Reader};
+    ///
+    /// assert_eq!(Reader::new(&[0x42, 7, 8]).bytes_exact(), Ok([7, 8]));
+    /// assert_eq!(Reader::new(&[0x42, 7, 8]).bytes_exact::<32>(), Err(CborError::Length));
+    /// ```
     pub fn bytes_exact<const N: usize>(&mut self) -> Result<[u8; N], CborError> {
         self.bytes()?.try_into().map_err(|_| CborError::Length)
     }
@@ -180,6 +226,13 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// As [`uint`](Self::uint); [`CborError::NotUtf8`].
+    ///
+    /// ```
+    /// use basefs::wire::cbor::{CborError, Reader};
+    ///
+    /// assert_eq!(Reader::new(b"\x65hello").text(), Ok("hello"));
+    /// assert_eq!(Reader::new(b"\x61\xff").text(), Err(CborError::NotUtf8));
+    /// ```
     pub fn text(&mut self) -> Result<&'a str, CborError> {
         match self.head()? {
             Head::Text(length) => {
@@ -194,6 +247,14 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// As [`uint`](Self::uint); [`CborError::Length`] if the length is not among them.
+    ///
+    /// ```
+    /// use basefs::wire::cbor::{CborError, Reader};
+    ///
+    /// let pair = [0x82, 0x01, 0x02];
+    /// assert_eq!(Reader::new(&pair).array(0..=4), Ok(2), "two values follow");
+    /// assert_eq!(Reader::new(&pair).array(3..=3), Err(CborError::Length));
+    /// ```
     pub fn array(&mut self, lengths: core::ops::RangeInclusive<usize>) -> Result<usize, CborError> {
         match self.head()? {
             Head::Array(length) if lengths.contains(&length) => Ok(length),
@@ -207,6 +268,15 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// [`CborError::Truncated`] or [`CborError::NotCanonical`].
+    ///
+    /// ```
+    /// # use basefs::wire::cbor::Reader;
+    /// let mut reader = Reader::new(&[0xf6, 0x01]);
+    /// assert!(reader.null()?);
+    /// assert!(!reader.null()?, "another value; it stays where it is");
+    /// assert_eq!(reader.uint(), Ok(1));
+    /// # Ok::<(), basefs::wire::cbor::CborError>(())
+    /// ```
     pub fn null(&mut self) -> Result<bool, CborError> {
         let before = self.rest;
         if self.head()? == Head::Null {
@@ -221,6 +291,14 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// [`CborError::Trailing`] if something is.
+    ///
+    /// ```
+    /// use basefs::wire::cbor::{CborError, Reader};
+    ///
+    /// let mut reader = Reader::new(&[0x01, 0x00]);
+    /// assert_eq!(reader.uint(), Ok(1));
+    /// assert_eq!(reader.finish(), Err(CborError::Trailing));
+    /// ```
     pub fn finish(self) -> Result<(), CborError> {
         if self.rest.is_empty() { Ok(()) } else { Err(CborError::Trailing) }
     }
@@ -308,31 +386,76 @@ impl Writer {
     }
 
     /// Writes an unsigned integer.
+    ///
+    /// ```
+    /// # use basefs::wire::cbor::Writer;
+    /// let mut writer = Writer::new();
+    /// writer.uint(23).uint(24);
+    /// assert_eq!(writer.into_bytes(), [0x17, 0x18, 0x18], "each in its shortest form");
+    /// ```
     pub fn uint(&mut self, number: u64) -> &mut Self {
         self.head(Header::Positive(number))
     }
 
     /// Writes a byte string.
+    ///
+    /// ```
+    /// # use basefs::wire::cbor::Writer;
+    /// let mut writer = Writer::new();
+    /// writer.bytes(&[7, 8]);
+    /// assert_eq!(writer.into_bytes(), [0x42, 7, 8]);
+    /// ```
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.head(Header::Bytes(Some(bytes.len()))).raw(bytes)
     }
 
     /// Writes a text string.
+    ///
+    /// ```
+    /// # use basefs::wire::cbor::Writer;
+    /// let mut writer = Writer::new();
+    /// writer.text("été");
+    /// assert_eq!(writer.into_bytes(), b"\x65\xc3\xa9t\xc3\xa9", "five bytes, three letters");
+    /// ```
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.head(Header::Text(Some(text.len()))).raw(text.as_bytes())
     }
 
     /// Writes the head of an array; `length` values must follow.
+    ///
+    /// ```
+    /// # use basefs::wire::cbor::Writer;
+    /// let mut writer = Writer::new();
+    /// writer.array(2).uint(1).array(0);
+    /// assert_eq!(writer.into_bytes(), [0x82, 0x01, 0x80]);
+    /// ```
     pub fn array(&mut self, length: usize) -> &mut Self {
         self.head(Header::Array(Some(length)))
     }
 
     /// Writes `null`.
+    ///
+    /// ```
+    /// # use basefs::wire::cbor::Writer;
+    /// let mut writer = Writer::new();
+    /// writer.null();
+    /// assert_eq!(writer.into_bytes(), [0xf6]);
+    /// ```
     pub fn null(&mut self) -> &mut Self {
         self.head(Header::Simple(simple::NULL))
     }
 
     /// Appends bytes that are encoded already.
+    ///
+    /// ```
+    /// # use basefs::wire::cbor::Writer;
+    /// let mut body = Writer::new();
+    /// body.array(1).uint(7);
+    /// let body = body.into_bytes();
+    /// let mut signed = Writer::new();
+    /// signed.array(2).raw(&body).bytes(&[0; 64]);
+    /// assert_eq!(signed.into_bytes()[1..3], body);
+    /// ```
     pub fn raw(&mut self, encoded: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(encoded);
         self

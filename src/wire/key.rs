@@ -7,6 +7,14 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use crate::id::PublicKey;
 
 /// A signature that does not hold, or a key that cannot sign.
+///
+/// ```
+/// use basefs::wire::{SecretKey, SignatureError, key};
+///
+/// let secret = SecretKey::from_seed([7; 32]);
+/// let forged = key::verify(&secret.public(), b"hello", &[0; 64]);
+/// assert_eq!(forged, Err(SignatureError));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignatureError;
 
@@ -31,6 +39,17 @@ pub struct SecretKey(SigningKey);
 
 impl SecretKey {
     /// The key pair of an RFC 8032 seed.
+    ///
+    /// ```
+    /// use basefs::wire::SecretKey;
+    ///
+    /// // The first test vector of RFC 8032, section 7.1.
+    /// let seed = *b"\x9d\x61\xb1\x9d\xef\xfd\x5a\x60\xba\x84\x4a\xf4\x92\xec\x2c\xc4\
+    ///               \x44\x49\xc5\x69\x7b\x32\x69\x19\x70\x3b\xac\x03\x1c\xae\x7f\x60";
+    /// let key = SecretKey::from_seed(seed);
+    /// assert_eq!(key.public().as_bytes()[..4], [0xd7, 0x5a, 0x98, 0x01]);
+    /// assert_eq!(*key.to_seed(), seed);
+    /// ```
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self(SigningKey::from_bytes(&seed))
     }
@@ -46,6 +65,15 @@ impl SecretKey {
     }
 
     /// Signs a message; callers separate domains by a prefix.
+    ///
+    /// ```
+    /// use basefs::wire::{SecretKey, key};
+    ///
+    /// let secret = SecretKey::from_seed([7; 32]);
+    /// let signature = secret.sign(b"basefs v1 sig: hello");
+    /// assert_eq!(signature, secret.sign(b"basefs v1 sig: hello"), "the same in every run");
+    /// assert!(key::verify(&secret.public(), b"hello", &signature).is_err(), "another domain");
+    /// ```
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
     }
@@ -106,6 +134,16 @@ impl Verifier {
     /// # Errors
     ///
     /// [`SignatureError`] if it does not hold.
+    ///
+    /// ```
+    /// use basefs::wire::{SecretKey, SignatureError, key::Verifier};
+    ///
+    /// let (ana, ben) = (SecretKey::from_seed([1; 32]), SecretKey::from_seed([2; 32]));
+    /// let mut verifier = Verifier::new();
+    /// assert_eq!(verifier.verify(&ana.public(), b"hello", &ana.sign(b"hello")), Ok(()));
+    /// let by_another = ben.sign(b"hello");
+    /// assert_eq!(verifier.verify(&ana.public(), b"hello", &by_another), Err(SignatureError));
+    /// ```
     // rule: SIG-1
     pub fn verify(
         &mut self,

@@ -6,6 +6,14 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The read secret of a hierarchy: made with it, handed on in tickets, never in the log. Wiped
 /// from memory when dropped, never printed.
+///
+/// ```
+/// use basefs::wire::ReadSecret;
+///
+/// let secret = ReadSecret::from_bytes([7; 32]);
+/// assert_eq!(format!("{secret:?}"), "ReadSecret(…)");
+/// assert!(secret == ReadSecret::from_bytes(*secret.as_bytes()));
+/// ```
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct ReadSecret([u8; 32]);
 

@@ -234,6 +234,13 @@ fn part(rest: &mut Bytes, length: usize) -> Result<Bytes, PushError> {
 }
 
 /// Why bytes are not a push. The peer that sent them is at fault; nothing was changed.
+///
+/// ```
+/// use basefs::gossip::{PushError, Pushed};
+///
+/// assert_eq!(Pushed::decode(&b"\xff"[..].into()), Err(PushError::UnknownKind));
+/// assert_eq!(Pushed::decode(&b"\x01\x00\x05ent"[..].into()), Err(PushError::Truncated));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PushError {
