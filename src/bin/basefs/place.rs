@@ -1,6 +1,7 @@
 //! Where a hierarchy lives on this machine.
 
 use std::fmt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -83,7 +84,15 @@ impl Place {
                 dir.display()
             )));
         }
-        make_private(&dir).map_err(|error| Failure::io(dir.display(), &error))?;
+        let mode = make_private(&dir).map_err(|error| Failure::io(dir.display(), &error))?;
+        if mode & 0o077 != 0 {
+            let name = word(&dir.display().to_string());
+            return Err(Failure::failed(format!(
+                "{}: others can enter it (mode {mode:o}), and could read all of the hierarchy\n  \
+                 first: chmod 700 {name}",
+                dir.display()
+            )));
+        }
         Ok(dir)
     }
 }
@@ -93,18 +102,18 @@ fn holds_replica(dir: &Path) -> Result<bool, Failure> {
     dir.join(HOLDS_REPLICA).try_exists().map_err(|error| Failure::io(dir.display(), &error))
 }
 
-/// Makes a directory that only its owner can enter; one that is there is left as it is.
-fn make_private(dir: &Path) -> std::io::Result<()> {
+/// Makes a directory that only its owner can enter; one that is there is left as it is. Its mode.
+fn make_private(dir: &Path) -> std::io::Result<u32> {
     if let Some(parent) = dir.parent() {
         std::fs::create_dir_all(parent)?;
     }
     let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.mode(0o700);
     match builder.create(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-        made => made,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+        made => made?,
     }
+    Ok(dir.metadata()?.permissions().mode() & 0o7777)
 }
 
 #[cfg(test)]

@@ -262,7 +262,7 @@ fn request_of_node(verb: Verb, style: Style) -> Result<(Place, Request, Style), 
         Verb::Expel(other) => (other.name, R::Expel { node: other.node, readmit: false }),
         Verb::Readmit(other) => (other.name, R::Expel { node: other.node, readmit: true }),
         Verb::Sync(sync) => {
-            let (replicated, timeout) = (sync.replicated, sync.timeout);
+            let (replicated, timeout) = (sync.replicated.map(usize::from), sync.timeout);
             (sync.name, R::Sync { replicated, timeout })
         }
         Verb::Expelled(name) => (name.name, R::Expelled),

@@ -114,7 +114,7 @@ pub(crate) enum Verb {
     /// Make a replica of an existing hierarchy
     #[command(
         visible_alias = "get",
-        after_help = "Example:\n  basefs join team \"$(ssh ana basefs ticket team)\""
+        after_help = "Example:\n  ssh ana basefs ticket team | basefs join team -"
     )]
     Join(Join),
     /// Print a ticket: who has it can read everything
@@ -276,7 +276,7 @@ pub(crate) enum Verb {
 
     /// Make a new secret for readers; who has an old ticket is let in until the old is dropped
     #[command(
-        after_help = "Example, to keep somebody from reading on:\n  basefs rotate team                        # on one replica\n  basefs ticket team                        # hand it to the others, but one\n  basefs rotate team --ticket basefs1…      # on each of the others\n  basefs rotate team --drop-old             # on every replica"
+        after_help = "Example, to keep somebody from reading on:\n  basefs rotate team                        # on one replica\n  basefs ticket team                        # hand it to the others, but one\n  basefs rotate team --ticket -             # on each of the others; paste it\n  basefs rotate team --drop-old             # on every replica"
     )]
     Rotate(Rotate),
     /// Neither accept nor dial a node any more, on this replica

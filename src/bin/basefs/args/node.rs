@@ -20,7 +20,8 @@ pub(crate) struct New {
 pub(crate) struct Join {
     /// What to call it here
     pub(crate) name: Place,
-    /// The ticket, or `-` to read it from standard input
+    /// The ticket, or `-` to read it from standard input: what is in a command line, all users of
+    /// the machine can see
     pub(crate) ticket: String,
     /// Write with the key in this file, as `basefs genkey` makes it
     #[arg(long, value_name = "FILE")]
@@ -41,7 +42,8 @@ pub(crate) struct Run {
     /// What kind of network this is
     #[arg(long, default_value = "lan")]
     pub(crate) profile: Profile,
-    /// Connect to the peers of this ticket too; may be given more than once
+    /// Connect to the peers of this ticket too, or of the one on standard input if it is `-`; may
+    /// be given more than once
     #[arg(long, value_name = "TICKET")]
     pub(crate) join: Vec<String>,
     /// Run a line of shell for each path at or below PATH that changes, with BASEFS_EVENT_TYPE,
@@ -131,8 +133,8 @@ pub(crate) struct Sync {
     /// The hierarchy
     pub(crate) name: Place,
     /// Wait until so many other nodes hold durably what is here, instead
-    #[arg(long, value_name = "NODES")]
-    pub(crate) replicated: Option<usize>,
+    #[arg(long, value_name = "NODES", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) replicated: Option<u16>,
     /// Give up after so many seconds
     #[arg(
         long,

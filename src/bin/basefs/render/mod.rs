@@ -168,7 +168,7 @@ pub(crate) fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::*;
 
     #[test]
     fn names_do_not_steer_the_terminal() {
@@ -177,11 +177,6 @@ mod tests {
         assert_eq!(plain("a\u{2028}b\u{61c}\u{feff}"), "a\\u{2028}b\\u{61c}\\u{feff}");
         assert_eq!(plain("Düsseldorf 東京"), "Düsseldorf 東京");
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn what_is_to_be_copied_is_one_word_for_a_shell() {
