@@ -19,7 +19,7 @@ flock 9
 
 # USER APP TEXT: tells the user. Each node has a place of its own, so no two of them disagree.
 report() {
-    echo "$3" | basefs put "$hierarchy" "/users/$1/nodes/$node/$2"
+    printf '%s\n' "$3" | basefs put "$hierarchy" "/users/$1/nodes/$node/$2"
 }
 
 # USER APP
@@ -41,10 +41,11 @@ start() {
 }
 
 # What is declared: /users/NAME/apps/APP, for those that name this node.
+# Names are what others choose: only those of letters, digits and dashes become names of files here.
 declared=" "
-for path in $(basefs ls -R "$hierarchy" /users); do
-    case $path in */apps/*) ;; *) continue ;; esac
-    text=$(basefs cat "$hierarchy" "/users/$path" 2> /dev/null) || continue
+while IFS= read -r path; do
+    [[ $path =~ ^[A-Za-z0-9-]+/apps/[A-Za-z0-9-]+$ ]] || continue
+    text=$(basefs cat "$hierarchy" "/users/$path" 2> /dev/null < /dev/null) || continue
     grep -qx "node: *$node" <<< "$text" || continue
     user=${path%%/*} app=${path##*/}
     declared+="$user.$app "
@@ -52,7 +53,7 @@ for path in $(basefs ls -R "$hierarchy" /users); do
     if [ "$text" = "$was" ]; then continue; fi
     if [ -n "$was" ]; then stop "$user" "$app"; fi
     start "$user" "$app" "$text"
-done
+done < <(basefs ls -R "$hierarchy" /users)
 
 # What runs and is declared no longer.
 for file in "$dir"/*.pid; do

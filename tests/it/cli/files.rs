@@ -179,3 +179,18 @@ fn the_command_explains_itself() {
     let unit = world.ok(&["systemd", "team", "--listen", "0.0.0.0:4711"]);
     assert!(unit.contains("ExecStart=") && unit.contains("--listen 0.0.0.0:4711"), "{unit}");
 }
+
+/// In a directory that others can enter, they could read the store.
+#[test]
+fn a_replica_is_not_made_where_others_could_read_it() {
+    let world = World::new();
+    let dir = world.path("there");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).unwrap();
+    let name = dir.to_str().unwrap();
+    let said = world.fails(&["new", name], 1);
+    assert!(said.contains("mode 755") && said.contains("chmod 700"), "{said}");
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0, "nothing was made");
+    std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o700)).unwrap();
+    world.ok(&["new", name]);
+}

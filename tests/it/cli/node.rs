@@ -228,3 +228,10 @@ fn a_watch_tells_what_is_there_and_what_changes() {
     assert_eq!(ended.status.code(), Some(5));
     assert!(String::from_utf8_lossy(&ended.stderr).contains("the node has ended"));
 }
+
+#[test]
+fn to_wait_for_no_node_makes_no_sense() {
+    let world = World::with_team();
+    let said = world.fails(&["sync", "team", "--replicated", "0"], 2);
+    assert!(said.contains("--replicated"), "{said}");
+}
