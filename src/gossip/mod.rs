@@ -68,6 +68,12 @@ impl Default for Path {
 }
 
 /// What kind of network the members are on.
+///
+/// ```
+/// use basefs::gossip::Profile;
+///
+/// assert_eq!(Profile::default(), Profile::Lan);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Profile {

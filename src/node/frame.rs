@@ -61,6 +61,12 @@ const _: () = {
 };
 
 /// One frame.
+///
+/// ```
+/// use basefs::node::Frame;
+///
+/// assert_eq!(Frame::decode(&b"\x03"[..].into()), Ok(Frame::Changed));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Frame {
@@ -157,6 +163,12 @@ impl Frame {
     }
 
     /// Takes a frame apart. Nothing is copied: the parts are slices of `bytes`.
+    ///
+    /// ```
+    /// use basefs::node::{Frame, FrameError};
+    ///
+    /// assert_eq!(Frame::decode(&b""[..].into()), Err(FrameError::Empty));
+    /// ```
     ///
     /// # Errors
     ///

@@ -29,6 +29,14 @@ impl Node {
     ///
     /// `incarnation` must be larger than whenever this node joined before: the wall clock in
     /// milliseconds will do.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// let (mut ana, _) = nodes::machines();
+    /// ana.node.join(members::local(1), 1_700_000_000_000);
+    /// assert!(ana.node.is_member());
+    /// ```
     pub fn join(&mut self, local: LocalMember, incarnation: u64) {
         let mut membership = Membership::new(local, self.random.seed(), incarnation);
         if let Some(claim) = self.claims.own() {
@@ -43,11 +51,38 @@ impl Node {
     }
 
     /// Whether it has [joined](Self::join).
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// let (ana, _) = nodes::connected();
+    /// assert!(!ana.node.is_member(), "it talks to whom it is connected with");
+    /// ```
     pub fn is_member(&self) -> bool {
         self.membership.is_some()
     }
 
     /// The members that were heard of, this node excepted; none before it [joined](Self::join).
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// use basefs::gossip::MemberState;
+    /// use basefs::id::NodeId;
+    /// use basefs::node::Input;
+    /// use basefs::time::Timestamp;
+    ///
+    /// let (mut ana, mut ben) = nodes::machines();
+    /// let [at_ana, at_ben] =
+    ///     [1, 2].map(|seed| NodeId::from_bytes(*members::local(seed).key.public().as_bytes()));
+    /// for (machine, seed, peer) in [(&mut ana, 1, at_ben), (&mut ben, 2, at_ana)] {
+    ///     machine.node.join(members::local(seed), 1);
+    ///     let (link, dialed) = (nodes::WIRE, seed == 1);
+    ///     machine.node.handle(Timestamp::ZERO, Input::LinkUp { link, peer, dialed });
+    /// }
+    /// nodes::talk(&mut ana, &mut ben);
+    /// let members: Vec<_> = ana.node.members().map(|member| (member.node, member.state)).collect();
+    /// assert_eq!(members, [(at_ben, MemberState::Alive)]);
+    /// ```
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.membership.iter().flat_map(Membership::members)
     }

@@ -144,6 +144,21 @@ pub enum Input {
 }
 
 /// What is to be done outside.
+///
+/// ```
+/// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+/// use basefs::node::Output;
+///
+/// let (mut ana, _) = nodes::machines();
+/// ana.node.offer(nodes::motd());
+/// while let Some(output) = ana.node.poll_output() {
+///     match output {
+///         Output::Store => ana.store(),
+///         Output::Event(event) => println!("{event:?}"),
+///         other => println!("to do: {other:?}"),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Output {
@@ -216,6 +231,18 @@ pub enum Output {
 }
 
 /// Something that happened, for logs, statistics and those who wait for it.
+///
+/// ```
+/// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+/// use basefs::node::NodeEvent;
+///
+/// let (ana, _) = nodes::connected();
+/// let started = NodeEvent::SyncStarted { link: nodes::WIRE, session: 1 };
+/// assert_eq!(ana.events.first(), Some(&started));
+/// let Some(NodeEvent::SyncFinished { equal: true, sent: 1, .. }) = ana.events.last() else {
+///     panic!("one entry was sent, and that was all");
+/// };
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeEvent {
@@ -261,6 +288,19 @@ pub enum NodeEvent {
 }
 
 /// What a peer did that an honest one never does. Nothing of it was taken in.
+///
+/// ```
+/// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+/// use basefs::node::{Frame, Input, PeerFault};
+/// use basefs::time::Timestamp;
+///
+/// let (mut ana, _) = nodes::connected();
+/// let bytes = Frame::Blocks(vec![b"a block"[..].into()]).encode();
+/// ana.node.handle(Timestamp::ZERO, Input::Frame { link: nodes::WIRE, bytes });
+/// ana.work();
+/// assert_eq!(ana.faults, [PeerFault::UnaskedBlock]);
+/// assert_eq!(ana.node.peers().count(), 0, "it has forgotten the link");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerFault {

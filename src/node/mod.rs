@@ -26,6 +26,7 @@
 
 mod claims;
 mod conversation;
+mod durable;
 mod fetch;
 mod frame;
 mod group;
@@ -54,23 +55,19 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
 
-use bytes::Bytes;
-
 use crate::entry::VerifiedEntry;
 use crate::gossip::{Membership, MembershipInput, Spread, SpreadInput};
-use crate::id::{BlockId, Content, EntryId, NodeId};
+use crate::id::{EntryId, NodeId};
 use crate::log::{EntryNo, Log, Offered, Source};
 use crate::sync::{Order, Tree};
 use crate::time::Timestamp;
 use claims::Claims;
+use durable::Taken;
 use fetch::{Fetched, Fetcher};
 use link::Link;
 use random::Random;
 use replicated::Replicated;
 use spreading::{Came, Spreading};
-
-/// Entries admitted and not durable before links are no longer read: about 8 MiB.
-const MAX_UNSTORED: usize = 8_192;
 
 /// A replica that talks to others.
 ///
@@ -113,20 +110,18 @@ pub struct Node {
     outputs: VecDeque<Output>,
 }
 
-/// Effects that the host is storing.
-#[derive(Debug)]
-struct Taken {
-    mark: u64,
-    /// Entries up to here are among them.
-    entries: usize,
-    blocks: Vec<BlockId>,
-    /// Roots of contents that became complete, which may have been written here.
-    roots: Vec<BlockId>,
-}
-
 impl Node {
     /// A node without peers. All entries in `replica` must be durable. The seed must come from a
     /// cryptographic random source, fresh for each node: peers must not know it.
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    /// use basefs::node::{Node, Replica};
+    ///
+    /// let seed = [2; 32]; // in earnest, from the operating system
+    /// let node = Node::new(Replica::new(EntryId::from_bytes([1; 32]), 7), seed);
+    /// assert_eq!(node.peers().count(), 0);
+    /// ```
     pub fn new(replica: Replica, seed: [u8; 32]) -> Self {
         let log = replica.log();
         let ordered = log.in_order();
@@ -159,28 +154,65 @@ impl Node {
     }
 
     /// The replica.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// let (ana, ben) = nodes::connected();
+    /// assert_eq!(ana.node.replica().log().len(), ben.node.replica().log().len());
+    /// ```
     pub fn replica(&self) -> &Replica {
         &self.replica
     }
 
     /// The peers connected now.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// let (ana, _) = nodes::connected();
+    /// let peers: Vec<_> = ana.node.peers().collect();
+    /// assert_eq!(peers, [(nodes::WIRE, nodes::BEN)]);
+    /// ```
     pub fn peers(&self) -> impl Iterator<Item = (LinkId, NodeId)> + '_ {
         self.links.iter().map(|(link, state)| (*link, state.peer))
     }
 
     /// How many sessions of reconciliation have begun. One with a higher number covers everything
     /// that is durable now.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// let (ana, ben) = nodes::connected();
+    /// assert_eq!((ana.node.sessions(), ben.node.sessions()), (1, 1));
+    /// ```
     pub fn sessions(&self) -> u64 {
         self.sessions
     }
 
     /// How many contents are wanted that are neither here nor known to be invalid. The last blocks
     /// of one that is here may still be among the effects, on their way to the store.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// let (ana, _) = nodes::connected();
+    /// assert_eq!(ana.node.wanted(), 0, "no entry names any content");
+    /// ```
     pub fn wanted(&self) -> usize {
         self.fetcher.wanted()
     }
 
     /// Offers a local entry. What comes of it is added to the effects.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// use basefs::log::Offered;
+    ///
+    /// let (mut ana, mut ben) = nodes::connected();
+    /// assert_eq!(ana.node.offer(nodes::motd()), Offered::Admitted);
+    /// assert_eq!(ana.node.offer(nodes::motd()), Offered::Known);
+    /// ana.store(); // it leaves when it is durable
+    /// nodes::talk(&mut ana, &mut ben);
+    /// assert_eq!(ben.node.replica().log().len(), 2);
+    /// ```
     pub fn offer(&mut self, entry: VerifiedEntry) -> Offered {
         let before = self.effects.admitted.len();
         let offered = self.replica.offer(entry, Source::Local, &mut self.effects);
@@ -226,63 +258,14 @@ impl Node {
         }
     }
 
-    /// Notes that a content is here in full. The caller has stored its blocks, or stores them with
-    /// the effects. Said before the entry that names it is offered, that entry is ready at once.
-    pub fn complete(&mut self, content: &Content) {
-        self.replica.complete(content, &mut self.effects);
-    }
-
-    /// Adds blocks of local content to the effects.
-    pub fn add_blocks(&mut self, blocks: Vec<(BlockId, Bytes)>) {
-        self.effects.blocks.extend(blocks);
-    }
-
-    /// Whether there is something to store.
-    pub fn has_effects(&self) -> bool {
-        !self.effects.is_empty()
-    }
-
-    /// Takes what the host must store now, in one atomic batch, after whatever was taken before.
-    #[must_use = "effects taken and not stored are lost"]
-    pub fn take_effects(&mut self) -> Effects {
-        let mark = self.next_mark;
-        let effects = core::mem::take(&mut self.effects);
-        self.store_asked = false;
-        self.next_mark += 1;
-        self.taken.push_back(Taken {
-            mark,
-            entries: self.replica.log().len(),
-            blocks: effects.blocks.iter().map(|(id, _)| *id).collect(),
-            roots: effects.completed.iter().map(|content| content.root).collect(),
-        });
-        Effects { mark, ..effects }
-    }
-
-    /// Effects are durable, and so is everything that was taken before them: entries may now leave
-    /// the node. The mark is that of [`Effects::mark`]; another one says nothing new.
-    pub fn stored(&mut self, mark: u64) {
-        while let Some(taken) = self.taken.pop_front_if(|taken| taken.mark <= mark) {
-            let order = LogOrder(self.replica.log());
-            for number in self.durable..taken.entries {
-                // Entries are numbered in 32 bits.
-                self.tree.insert(&order, u32::try_from(number).unwrap_or(u32::MAX));
-            }
-            if self.durable < taken.entries {
-                self.claims.changed(self.now);
-            }
-            self.durable = taken.entries;
-            self.fetcher.stored(&taken.blocks);
-            for link in self.links.values_mut() {
-                link.stored(taken.blocks.iter().chain(&taken.roots));
-            }
-        }
-        self.spread_durable();
-        self.answer_awaits(..);
-        self.more = true;
-    }
-
     /// Whether the next frame of a link should be read. If not, [`Output::Receive`] says when; a
     /// frame that is handed over all the same is taken.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// let (mut ana, _) = nodes::connected();
+    /// assert!(ana.node.wants_input(nodes::WIRE), "it has stored all that it had");
+    /// ```
     pub fn wants_input(&mut self, link: LinkId) -> bool {
         let has_room = self.has_room();
         let Some(state) = self.links.get_mut(&link) else { return true };
@@ -290,11 +273,22 @@ impl Node {
         !state.paused
     }
 
-    fn has_room(&self) -> bool {
-        self.replica.log().len() - self.durable < MAX_UNSTORED
-    }
-
     /// The next thing to send on a link; what waited longest, except that blocks come last.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// use basefs::node::Input;
+    /// use basefs::time::Timestamp;
+    ///
+    /// let (mut ana, mut ben) = nodes::machines();
+    /// nodes::connect(&mut ana, &mut ben);
+    /// let mut outgoing = ana.node.next_send(nodes::WIRE).expect("whoever dialled begins");
+    /// while let Some(frame) = outgoing.next_frame(&ana.disk)? {
+    ///     println!("to send: {} bytes", frame.len());
+    /// }
+    /// ana.node.handle(Timestamp::ZERO, Input::Sent { link: nodes::WIRE, outgoing });
+    /// # Ok::<(), std::convert::Infallible>(())
+    /// ```
     pub fn next_send(&mut self, link: LinkId) -> Option<Outgoing> {
         let state = self.links.get_mut(&link)?;
         let next = state.next_send();
@@ -303,6 +297,15 @@ impl Node {
     }
 
     /// The next thing to do.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// let (mut ana, mut ben) = nodes::machines();
+    /// nodes::connect(&mut ana, &mut ben);
+    /// while let Some(output) = ana.node.poll_output() {
+    ///     println!("to do: {output:?}");
+    /// }
+    /// ```
     #[must_use = "an output taken out and ignored stalls the node"]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -310,6 +313,17 @@ impl Node {
 
     /// When to handle [`Input::Timeout`] unless another input comes first. In the past if there is
     /// more to do at once. Ask again after every call that may have changed something.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// use basefs::node::Input;
+    ///
+    /// let (mut ana, mut ben) = nodes::connected();
+    /// ana.offer(nodes::motd());
+    /// let due = ana.node.poll_timeout().expect("a peer is to hear of it");
+    /// ana.node.handle(due, Input::Timeout);
+    /// assert!(ana.node.poll_output().is_some());
+    /// ```
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         if self.more {
             return Some(Timestamp::ZERO);
@@ -321,6 +335,17 @@ impl Node {
 
     /// Takes an input. Work that would take long is cut into pieces of some milliseconds; see
     /// [`poll_timeout`](Self::poll_timeout).
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// use basefs::node::{Input, NodeEvent};
+    /// use basefs::time::Timestamp;
+    ///
+    /// let (mut ana, mut ben) = nodes::connected();
+    /// ana.node.handle(Timestamp::ZERO, Input::Synchronise { link: nodes::WIRE });
+    /// nodes::talk(&mut ana, &mut ben);
+    /// assert!(matches!(ana.events.last(), Some(NodeEvent::SyncFinished { session: 2, equal: true, .. })));
+    /// ```
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.now = now.max(self.now);
         match input {

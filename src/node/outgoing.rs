@@ -25,6 +25,30 @@ const _: () = {
 
 /// Read access to what the host has stored for a node, durably: entries by number, blocks by id.
 /// `examples/sans_io.rs` implements it in a few lines.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use basefs::id::BlockId;
+/// use basefs::log::EntryNo;
+/// use basefs::node::Archive;
+/// use bytes::Bytes;
+///
+/// /// Entries in memory, and no blocks.
+/// struct Entries(Vec<Bytes>);
+///
+/// impl Archive for Entries {
+///     type Error = Infallible;
+///
+///     fn entry(&self, no: EntryNo) -> Result<Bytes, Infallible> {
+///         Ok(self.0[no.index()].clone())
+///     }
+///
+///     fn block(&self, _: &BlockId) -> Result<Option<Bytes>, Infallible> {
+///         Ok(None)
+///     }
+/// }
+/// ```
 pub trait Archive {
     /// Why something could not be read.
     type Error;
@@ -91,6 +115,17 @@ impl<A: Archive> block::Source for Blocks<'_, A> {
 /// Take frames with [`next_frame`](Self::next_frame) and send them, in order, until there is none;
 /// then return it in [`Input::Sent`](super::Input::Sent). At most 64 KiB and one block are held
 /// meanwhile.
+///
+/// ```
+/// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+/// # let (mut ana, mut ben) = nodes::machines();
+/// # nodes::connect(&mut ana, &mut ben);
+/// let mut outgoing = ana.node.next_send(nodes::WIRE).expect("whoever dialled begins");
+/// let frame = outgoing.next_frame(&ana.disk)?.expect("it has one");
+/// println!("to send: {} bytes", frame.len());
+/// assert_eq!(outgoing.next_frame(&ana.disk)?, None);
+/// # Ok::<(), std::convert::Infallible>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "the peer waits for it"]
 pub struct Outgoing(Kind);
@@ -131,11 +166,30 @@ impl Outgoing {
     }
 
     /// Whether [`next_frame`](Self::next_frame) reads from the archive, and so may take a while.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// # let (mut ana, mut ben) = nodes::machines();
+    /// # nodes::connect(&mut ana, &mut ben);
+    /// let outgoing = ana.node.next_send(nodes::WIRE).expect("whoever dialled begins");
+    /// assert!(!outgoing.reads(), "a session begins with what is in memory");
+    /// ```
     pub fn reads(&self) -> bool {
         !matches!(self.0, Kind::Frame(_))
     }
 
     /// The next frame to send, or nothing after the last.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// # let (mut ana, mut ben) = nodes::machines();
+    /// # nodes::connect(&mut ana, &mut ben);
+    /// let mut outgoing = ana.node.next_send(nodes::WIRE).expect("whoever dialled begins");
+    /// while let Some(frame) = outgoing.next_frame(&ana.disk)? {
+    ///     println!("to send: {} bytes", frame.len());
+    /// }
+    /// # Ok::<(), std::convert::Infallible>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -34,6 +34,17 @@ pub enum Origin {
 }
 
 /// What must be stored, and what watchers want to know, after something was taken in.
+///
+/// ```
+/// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+/// use basefs::node::{Effects, Origin};
+///
+/// let (mut ana, _) = nodes::machines();
+/// ana.node.offer(nodes::motd());
+/// let effects = ana.node.take_effects();
+/// assert_eq!((effects.admitted.len(), effects.slots.len()), (1, 1), "an entry, at one path");
+/// assert_eq!(effects.origins, [Origin::Local]);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
     /// Entries admitted, in order.
@@ -59,6 +70,10 @@ pub struct Effects {
 
 impl Effects {
     /// Whether nothing happened.
+    ///
+    /// ```
+    /// assert!(basefs::node::Effects::default().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.admitted.is_empty()
             && self.slots.is_empty()
@@ -108,26 +123,71 @@ pub struct Replica {
 impl Replica {
     /// A replica of the hierarchy that `genesis` founds, with nothing in it. The seed scatters
     /// hash tables and should be unpredictable to peers.
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    /// use basefs::node::Replica;
+    ///
+    /// let replica = Replica::new(EntryId::from_bytes([1; 32]), 7);
+    /// assert!(replica.log().is_empty());
+    /// ```
     pub fn new(genesis: EntryId, seed: u64) -> Self {
         Self { log: Log::new(genesis, seed), authority: Authority::new(), view: View::new() }
     }
 
     /// The log.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// let (ana, _) = nodes::machines();
+    /// assert_eq!(ana.node.replica().log().genesis(), nodes::genesis().id());
+    /// ```
     pub fn log(&self) -> &Log {
         &self.log
     }
 
     /// Who may.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// let (ana, _) = nodes::machines();
+    /// let replica = ana.node.replica();
+    /// let genesis = replica.log().number(&nodes::genesis().id()).expect("it is here");
+    /// assert!(replica.authority().is_authorised(genesis));
+    /// ```
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
     /// What it shows.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// let (mut ana, _) = nodes::machines();
+    /// ana.offer(nodes::motd());
+    /// let (log, view) = (ana.node.replica().log(), ana.node.replica().view());
+    /// let motd = log.number(&nodes::motd().id()).expect("it is here");
+    /// assert_eq!(view.winner(log.slot_of(motd).expect("it has a path")), Some(motd));
+    /// ```
     pub fn view(&self) -> &View {
         &self.view
     }
 
     /// Offers an entry to the log and brings the view up to date with everything it releases.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// use basefs::log::{Offered, Source};
+    /// use basefs::node::{Effects, Replica};
+    ///
+    /// let mut replica = Replica::new(nodes::genesis().id(), 7);
+    /// let mut effects = Effects::default();
+    /// // It comes before what it refers to, and waits.
+    /// let offered = replica.offer(nodes::motd(), Source::Peer(1), &mut effects);
+    /// assert!(matches!(offered, Offered::Waiting(_)));
+    /// assert_eq!(replica.offer(nodes::genesis(), Source::Peer(1), &mut effects), Offered::Admitted);
+    /// assert_eq!(effects.admitted.len(), 2);
+    /// ```
     pub fn offer(
         &mut self,
         entry: VerifiedEntry,
@@ -142,6 +202,18 @@ impl Replica {
     /// Offers entries in order, with the same outcome as one by one; but a slot that many of them
     /// touch is decided once. Concurrent versions of one path would otherwise cost in proportion to
     /// the square of their number.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// use basefs::log::{Offered, Source};
+    /// use basefs::node::{Effects, Replica};
+    ///
+    /// let mut replica = Replica::new(nodes::genesis().id(), 7);
+    /// let mut effects = Effects::default();
+    /// let entries = [nodes::genesis(), nodes::motd()];
+    /// let offered = replica.offer_all(entries, Source::Local, &mut effects);
+    /// assert_eq!(offered, [Offered::Admitted, Offered::Admitted]);
+    /// ```
     pub fn offer_all(
         &mut self,
         entries: impl IntoIterator<Item = VerifiedEntry>,
@@ -178,6 +250,22 @@ impl Replica {
 
     /// Notes that a content is here in full and verified. It may come before the entry that names
     /// it, which is then ready from the start.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// use basefs::block;
+    /// use basefs::id::Content;
+    /// use bytes::Bytes;
+    /// use basefs::node::{Effects, Replica};
+    ///
+    /// let mut replica = Replica::new(nodes::genesis().id(), 7);
+    /// let bytes = Bytes::from_static(b"content of one block");
+    /// let content = Content { root: block::id(&bytes), size: bytes.len() as u64, levels: 0 };
+    /// let mut effects = Effects::default();
+    /// replica.complete(&content, &mut effects);
+    /// replica.complete(&content, &mut effects); // says nothing new
+    /// assert_eq!(effects.completed, [content]);
+    /// ```
     pub fn complete(&mut self, content: &Content, effects: &mut Effects) {
         match self.log.content_no(content) {
             Some(no) if self.view.is_complete(&self.log, no) => {}
@@ -192,12 +280,37 @@ impl Replica {
     }
 
     /// Drops what a peer that is gone left waiting.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// use basefs::log::Source;
+    /// use basefs::node::{Effects, Replica};
+    ///
+    /// let mut replica = Replica::new(nodes::genesis().id(), 7);
+    /// replica.offer(nodes::motd(), Source::Peer(1), &mut Effects::default());
+    /// assert_eq!(replica.log().waiting(), 1);
+    /// replica.forget_source(Source::Peer(1));
+    /// assert_eq!(replica.log().waiting(), 0);
+    /// ```
     pub fn forget_source(&mut self, source: Source) {
         self.log.forget_source(source);
     }
 }
 
 /// What a store holds does not fit together; it is damaged or was changed from outside.
+///
+/// ```
+/// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+/// use basefs::entry::SignedEntry;
+/// use basefs::node::{Restore, RestoreError};
+///
+/// let mut restore = Restore::new(nodes::genesis().id(), 7);
+/// // The first one is missing.
+/// let entry = SignedEntry::decode(nodes::motd().bytes())?;
+/// let id = entry.id();
+/// assert_eq!(restore.entry(entry), Err(RestoreError::Inadmissible(id)));
+/// # Ok::<(), basefs::entry::InvalidEntry>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RestoreError {
@@ -241,11 +354,25 @@ pub struct Restore {
 
 impl Restore {
     /// Starts with nothing.
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    /// use basefs::node::Restore;
+    ///
+    /// let restore = Restore::new(EntryId::from_bytes([1; 32]), 7);
+    /// ```
     pub fn new(genesis: EntryId, seed: u64) -> Self {
         Self { replica: Replica::new(genesis, seed), order: Vec::new() }
     }
 
     /// Makes room for so many entries at once; more may come.
+    ///
+    /// ```
+    /// use basefs::id::EntryId;
+    /// use basefs::node::Restore;
+    ///
+    /// let restore = Restore::new(EntryId::from_bytes([1; 32]), 7).with_capacity(1_000);
+    /// ```
     #[must_use]
     pub fn with_capacity(mut self, entries: usize) -> Self {
         self.replica.log.reserve(entries);
@@ -255,6 +382,23 @@ impl Restore {
 
     /// Takes the next entry, in the order of admission. It must come from this replica's own
     /// store, where only verified entries go.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// use std::collections::BTreeSet;
+    ///
+    /// use basefs::entry::SignedEntry;
+    /// use basefs::node::Restore;
+    ///
+    /// let (ana, _) = nodes::machines();
+    /// let mut restore = Restore::new(nodes::genesis().id(), 7);
+    /// for bytes in &ana.disk.entries {
+    ///     restore.entry(SignedEntry::decode(bytes)?)?;
+    /// }
+    /// let replica = restore.finish(&[], &BTreeSet::new(), &[])?;
+    /// assert_eq!(replica.log().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -271,6 +415,17 @@ impl Restore {
 
     /// Adds the stored facts: complete contents, cut entries, winners of forked slots; both by
     /// position in their order.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// use std::collections::BTreeSet;
+    ///
+    /// use basefs::node::{Restore, RestoreError};
+    ///
+    /// let restore = Restore::new(nodes::genesis().id(), 7);
+    /// let cut = BTreeSet::from([5]); // an entry that is not there
+    /// assert_eq!(restore.finish(&[], &cut, &[]).unwrap_err(), RestoreError::Dangling);
+    /// ```
     ///
     /// # Errors
     ///

@@ -21,6 +21,14 @@ const MAX_HEARD: usize = 64;
 const MAX_PEERS: usize = 1_024;
 
 /// How far a peer is, as far as was heard of it.
+///
+/// ```
+/// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+/// use basefs::node::Standing;
+///
+/// let (ana, _) = nodes::connected();
+/// assert_eq!(ana.node.standing(&nodes::BEN).0, Standing::Equal);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Standing {
@@ -106,6 +114,19 @@ pub struct Standings {
 
 impl Standings {
     /// What this node claims from now on.
+    ///
+    /// ```
+    /// # use basefs::gossip::Claim;
+    /// # use basefs::id::NodeId;
+    /// # use basefs::node::{Standing, Standings};
+    /// # use basefs::time::Timestamp;
+    /// #
+    /// # let (mut standings, peer) = (Standings::default(), NodeId::from_bytes([7; 32]));
+    /// # let claim = Claim::from_bytes([1; Claim::LEN]);
+    /// standings.note_own(claim, Timestamp::ZERO);
+    /// standings.heard(peer, claim, Timestamp::ZERO);
+    /// assert_eq!(standings.standing(&peer).0, Standing::Equal);
+    /// ```
     pub fn note_own(&mut self, claim: Claim, now: Timestamp) {
         if self.own == Some(claim) {
             return;
@@ -121,6 +142,18 @@ impl Standings {
     }
 
     /// What a peer claims.
+    ///
+    /// ```
+    /// # use basefs::gossip::Claim;
+    /// # use basefs::id::NodeId;
+    /// # use basefs::node::{Standing, Standings};
+    /// # use basefs::time::Timestamp;
+    /// #
+    /// # let (mut standings, peer) = (Standings::default(), NodeId::from_bytes([7; 32]));
+    /// # let claim = Claim::from_bytes([1; Claim::LEN]);
+    /// standings.heard(peer, claim, Timestamp::ZERO);
+    /// assert_eq!(standings.standing(&peer).0, Standing::Unknown, "it has something else");
+    /// ```
     pub fn heard(&mut self, node: NodeId, claim: Claim, now: Timestamp) {
         let peer = peer(&mut self.peers, node, now);
         if let Some(before) = peer.claim.replace(claim).filter(|before| *before != claim) {
@@ -133,6 +166,18 @@ impl Standings {
 
     /// A session has found out whether a peer is equal. It knows better than claims, which are
     /// older: what the peer claimed before it says nothing any more.
+    ///
+    /// ```
+    /// # use basefs::gossip::Claim;
+    /// # use basefs::id::NodeId;
+    /// # use basefs::node::{Standing, Standings};
+    /// # use basefs::time::Timestamp;
+    /// #
+    /// # let (mut standings, peer) = (Standings::default(), NodeId::from_bytes([7; 32]));
+    /// # let claim = Claim::from_bytes([1; Claim::LEN]);
+    /// standings.compared(peer, true, Timestamp::from_micros(5));
+    /// assert_eq!(standings.standing(&peer), (Standing::Equal, Timestamp::from_micros(5)));
+    /// ```
     pub fn compared(&mut self, node: NodeId, equal: bool, now: Timestamp) {
         let peer = peer(&mut self.peers, node, now);
         if let Some(before) = peer.claim.take() {
@@ -142,12 +187,36 @@ impl Standings {
     }
 
     /// How far a peer is, and since when: of one that is unknown, since ever.
+    ///
+    /// ```
+    /// # use basefs::gossip::Claim;
+    /// # use basefs::id::NodeId;
+    /// # use basefs::node::{Standing, Standings};
+    /// # use basefs::time::Timestamp;
+    /// #
+    /// # let (mut standings, peer) = (Standings::default(), NodeId::from_bytes([7; 32]));
+    /// # let claim = Claim::from_bytes([1; Claim::LEN]);
+    /// assert_eq!(standings.standing(&peer), (Standing::Unknown, Timestamp::ZERO));
+    /// ```
     pub fn standing(&self, node: &NodeId) -> (Standing, Timestamp) {
         let peer = self.peers.get(node);
         peer.map_or((Standing::Unknown, Timestamp::ZERO), |peer| (peer.standing, peer.since))
     }
 
     /// All that were heard of, in the order of their ids.
+    ///
+    /// ```
+    /// # use basefs::gossip::Claim;
+    /// # use basefs::id::NodeId;
+    /// # use basefs::node::{Standing, Standings};
+    /// # use basefs::time::Timestamp;
+    /// #
+    /// # let (mut standings, peer) = (Standings::default(), NodeId::from_bytes([7; 32]));
+    /// # let claim = Claim::from_bytes([1; Claim::LEN]);
+    /// standings.compared(peer, false, Timestamp::ZERO);
+    /// let all: Vec<_> = standings.all().collect();
+    /// assert_eq!(all, [(peer, Standing::Differs, Timestamp::ZERO)]);
+    /// ```
     pub fn all(&self) -> impl Iterator<Item = (NodeId, Standing, Timestamp)> + '_ {
         self.peers.iter().map(|(node, peer)| (*node, peer.standing, peer.since))
     }

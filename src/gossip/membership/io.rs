@@ -13,6 +13,22 @@ use crate::time::Timestamp;
 use crate::wire::SecretKey;
 
 /// What a member tells the others about itself.
+///
+/// ```
+/// use basefs::gossip::{LocalMember, Membership, Profile};
+/// use basefs::wire::SecretKey;
+///
+/// let local = LocalMember {
+///     key: SecretKey::from_seed([1; 32]),
+///     addresses: vec!["192.0.2.1:4000".parse()?],
+///     weight: 1,
+///     zone: "hall".into(),
+///     profile: Profile::Lan,
+/// };
+/// let id = *local.key.public().as_bytes();
+/// assert_eq!(Membership::new(local, [2; 32], 1).node().as_bytes(), &id);
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LocalMember {
     /// The key that its id is the public half of; signs what it says of itself.
@@ -29,6 +45,19 @@ pub struct LocalMember {
 }
 
 /// What happened. About a link that is gone, any input is in order and does nothing.
+///
+/// ```
+/// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+/// use basefs::gossip::{Membership, MembershipInput as Input, MembershipOutput as Output};
+/// use basefs::id::NodeId;
+/// use basefs::time::Timestamp;
+///
+/// let mut membership = Membership::new(members::local(1), [2; 32], 1);
+/// let (node, addresses) = (NodeId::from_bytes([3; 32]), vec!["192.0.2.3:4000".parse()?]);
+/// membership.handle(Timestamp::ZERO, Input::AddPeer { node, addresses: addresses.clone() });
+/// assert_eq!(membership.poll_output(), Some(Output::Dial { peer: node, addresses }));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Input {
@@ -94,6 +123,18 @@ pub enum Input {
 }
 
 /// What is to be done.
+///
+/// ```
+/// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+/// use basefs::gossip::{MembershipInput as Input, MembershipOutput as Output};
+/// use basefs::time::Timestamp;
+///
+/// let (mut ana, mut ben) = members::connected();
+/// let Some(Output::Table { link, bytes }) = ana.poll_output() else { panic!("not a greeting") };
+/// // The host sends that; what arrives at the other end is an input there.
+/// ben.handle(Timestamp::ZERO, Input::Table { link, bytes });
+/// assert!(ben.member(&ana.node()).is_some());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output {
@@ -144,6 +185,16 @@ pub enum Output {
 }
 
 /// Something that happened to a member.
+///
+/// ```
+/// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+/// use basefs::gossip::MemberEvent;
+/// use basefs::time::Timestamp;
+///
+/// let (mut ana, mut ben) = members::connected();
+/// let events = members::talk(Timestamp::ZERO, &mut ana, &mut ben);
+/// assert!(events.contains(&MemberEvent::Joined(ben.node())));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MemberEvent {
@@ -173,6 +224,20 @@ pub enum MemberEvent {
 }
 
 /// How a peer broke the protocol of membership. An honest peer never does.
+///
+/// ```
+/// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+/// use basefs::gossip::{MemberFault, MembershipInput as Input, MembershipOutput as Output};
+/// use basefs::time::Timestamp;
+///
+/// let (mut ana, mut ben) = members::connected();
+/// members::talk(Timestamp::ZERO, &mut ana, &mut ben);
+/// let (link, bytes) = (members::WIRE, b"\x01no ping"[..].into());
+/// ana.handle(Timestamp::ZERO, Input::Datagram { link, bytes });
+/// let fault = MemberFault::Datagram;
+/// assert_eq!(ana.poll_output(), Some(Output::Fault { link, fault }));
+/// assert_eq!(fault.to_string(), "the peer sent a membership datagram that is none");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MemberFault {
@@ -198,6 +263,18 @@ impl fmt::Display for MemberFault {
 impl core::error::Error for MemberFault {}
 
 /// What this node holds for true about a member.
+///
+/// ```
+/// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+/// use basefs::gossip::{MemberState, MembershipInput as Input};
+/// use basefs::time::Timestamp;
+///
+/// let (mut ana, mut ben) = members::connected();
+/// members::talk(Timestamp::ZERO, &mut ana, &mut ben);
+/// ben.handle(Timestamp::ZERO, Input::Leave);
+/// members::talk(Timestamp::ZERO, &mut ana, &mut ben);
+/// assert_eq!(ana.member(&ben.node()).map(|ben| ben.state), Some(MemberState::Left));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MemberState {
     /// It answers, as far as is known.
@@ -211,6 +288,18 @@ pub enum MemberState {
 }
 
 /// Another member, as this node sees it.
+///
+/// ```
+/// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+/// use basefs::gossip::MemberState;
+/// use basefs::time::Timestamp;
+///
+/// let (mut ana, mut ben) = members::connected();
+/// members::talk(Timestamp::ZERO, &mut ana, &mut ben);
+/// let member = ana.member(&ben.node()).expect("they have met");
+/// assert_eq!((member.state, member.zone.as_str()), (MemberState::Alive, "hall"));
+/// assert_eq!((member.link, member.claim), (Some(members::WIRE), None));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Who.

@@ -154,6 +154,15 @@ impl Membership {
     ///
     /// `seed` is known to nobody else. `incarnation` is larger than any that this key ever used:
     /// milliseconds of the wall clock do, and should the clock go back, others say so.
+    ///
+    /// ```
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// use basefs::gossip::Membership;
+    ///
+    /// let membership = Membership::new(members::local(1), [2; 32], 1_700_000_000_000);
+    /// assert_eq!(membership.incarnation(), 1_700_000_000_000);
+    /// assert_eq!(membership.members().count(), 0);
+    /// ```
     pub fn new(local: LocalMember, seed: [u8; 32], incarnation: u64) -> Self {
         let node = NodeId::from_bytes(*local.key.public().as_bytes());
         let record = Record {
@@ -205,11 +214,29 @@ impl Membership {
     }
 
     /// This node's id.
+    ///
+    /// ```
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// let key = members::local(1).key;
+    /// let (ana, _) = members::connected();
+    /// assert_eq!(ana.node().as_bytes(), key.public().as_bytes());
+    /// ```
     pub fn node(&self) -> NodeId {
         self.me.node
     }
 
     /// Takes an input and does what is due. Outputs are to be drained afterwards.
+    ///
+    /// ```
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// use basefs::gossip::{MembershipInput as Input, MembershipOutput as Output};
+    /// use basefs::time::Timestamp;
+    ///
+    /// let (mut ana, _) = members::connected();
+    /// ana.handle(Timestamp::ZERO, Input::LinkDown { link: members::WIRE });
+    /// let mut outputs = std::iter::from_fn(|| ana.poll_output());
+    /// assert!(outputs.all(|output| !matches!(output, Output::Fault { .. })));
+    /// ```
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.now = self.now.max(now);
         self.take(input);
@@ -255,17 +282,54 @@ impl Membership {
     }
 
     /// The next thing to do.
+    ///
+    /// ```
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// let (mut ana, _) = members::connected();
+    /// while let Some(output) = ana.poll_output() {
+    ///     println!("to do: {output:?}");
+    /// }
+    /// ```
     #[must_use = "an output taken out and ignored is lost"]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
     /// When to handle [`Input::Timeout`] unless another input comes first.
+    ///
+    /// ```
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// use basefs::gossip::MembershipInput as Input;
+    /// use basefs::time::Timestamp;
+    ///
+    /// let (mut ana, mut ben) = members::connected();
+    /// members::talk(Timestamp::ZERO, &mut ana, &mut ben);
+    /// let due = ana.poll_timeout().expect("whoever has a link watches it");
+    /// assert!(due > Timestamp::ZERO);
+    /// ana.handle(due, Input::Timeout);
+    /// ```
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.timers.next()
     }
 
     /// What this node claims of its state from now on.
+    ///
+    /// ```
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// use basefs::gossip::{Claim, MemberEvent};
+    /// use basefs::time::Timestamp;
+    ///
+    /// let (mut ana, mut ben) = members::connected();
+    /// let claim = Claim::from_bytes([7; Claim::LEN]);
+    /// ben.set_claim(claim);
+    /// let mut events = members::talk(Timestamp::ZERO, &mut ana, &mut ben);
+    /// // It goes with the next ping or answer.
+    /// for _ in 0..10 {
+    ///     let due = ben.poll_timeout().expect("whoever has a link watches it");
+    ///     events.extend(members::talk(due, &mut ana, &mut ben));
+    /// }
+    /// assert!(events.contains(&MemberEvent::Claimed { link: members::WIRE, claim }));
+    /// ```
     pub fn set_claim(&mut self, claim: Claim) {
         self.claim = Some(claim);
     }
@@ -273,6 +337,13 @@ impl Membership {
     /// Whether the uplink of this node is slow, or what it sends waits in a queue. Then, and while
     /// answers to its pings are late, it probes and repeats less often, asks nobody for help, and
     /// tells little news.
+    ///
+    /// ```
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// let (mut ana, _) = members::connected();
+    /// ana.set_slow(true); // what it sends waits in a queue
+    /// ana.set_slow(false); // not any more
+    /// ```
     pub fn set_slow(&mut self, is_slow: bool) {
         let was_sparing = self.is_sparing();
         self.is_slow = is_slow;
@@ -283,6 +354,13 @@ impl Membership {
 
     /// To how many neighbours entries are pushed; nothing: 4 among up to 100 members and 5 among
     /// more. At least one: the ring.
+    ///
+    /// ```
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// let (mut ana, _) = members::connected();
+    /// ana.set_fanout(Some(8)); // much is lost
+    /// ana.set_fanout(None); // not any more
+    /// ```
     pub fn set_fanout(&mut self, fanout: Option<usize>) {
         let fanout = fanout.map(|fanout| fanout.max(1));
         if self.fanout != fanout {
@@ -293,16 +371,44 @@ impl Membership {
 
     /// All other members, the dead and those that left included as long as they are remembered, in
     /// the order of their ids.
+    ///
+    /// ```
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// use basefs::time::Timestamp;
+    ///
+    /// let (mut ana, mut ben) = members::connected();
+    /// members::talk(Timestamp::ZERO, &mut ana, &mut ben);
+    /// let all: Vec<_> = ana.members().map(|member| member.node).collect();
+    /// assert_eq!(all, [ben.node()]);
+    /// ```
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.values().map(|known| &known.member)
     }
 
     /// One other member.
+    ///
+    /// ```
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// let (ana, ben) = members::connected();
+    /// assert_eq!(ana.member(&ana.node()), None, "of the others only");
+    /// ```
     pub fn member(&self, node: &NodeId) -> Option<&Member> {
         self.members.get(node).map(|known| &known.member)
     }
 
     /// The number of what this node last said of itself.
+    ///
+    /// ```
+    /// # mod members { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/members.rs")); }
+    /// use basefs::gossip::MembershipInput as Input;
+    /// use basefs::time::Timestamp;
+    ///
+    /// let (mut ana, _) = members::connected();
+    /// let before = ana.incarnation();
+    /// ana.handle(Timestamp::ZERO, Input::SetAddresses(vec!["192.0.2.9:4000".parse()?]));
+    /// assert!(ana.incarnation() > before, "it has something new to say of itself");
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
     pub fn incarnation(&self) -> u64 {
         self.own.record.incarnation
     }

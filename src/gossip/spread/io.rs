@@ -10,6 +10,19 @@ use crate::block::Piece;
 use crate::id::{BlockId, EntryId, LinkId};
 
 /// What happened.
+///
+/// ```
+/// use basefs::gossip::{Spread, SpreadInput as Input, SpreadOutput as Output};
+/// use basefs::id::{EntryId, LinkId};
+/// use basefs::time::Timestamp;
+///
+/// let mut spread = Spread::new();
+/// let (link, id) = (LinkId::new(1), EntryId::from_bytes([7; 32]));
+/// spread.handle(Timestamp::ZERO, Input::LinkUp { link });
+/// // A peer spoke of an entry that is not here: it is asked for it.
+/// spread.handle(Timestamp::ZERO, Input::Missing { link, id });
+/// assert!(matches!(spread.poll_output(), Some(Output::Datagram { .. })));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Input {
@@ -104,6 +117,23 @@ pub enum Input {
 }
 
 /// What is to be done.
+///
+/// ```
+/// use basefs::gossip::{Spread, SpreadInput as Input, SpreadOutput as Output};
+/// use basefs::id::{EntryId, LinkId};
+/// use basefs::time::Timestamp;
+///
+/// let (mut asks, mut has) = (Spread::new(), Spread::new());
+/// let (link, id) = (LinkId::new(1), EntryId::from_bytes([7; 32]));
+/// for spread in [&mut asks, &mut has] {
+///     spread.handle(Timestamp::ZERO, Input::LinkUp { link });
+/// }
+/// asks.handle(Timestamp::ZERO, Input::Missing { link, id });
+/// let Some(Output::Datagram { link, bytes }) = asks.poll_output() else { panic!("no question") };
+/// has.handle(Timestamp::ZERO, Input::Datagram { link, bytes });
+/// // What was asked for is not at hand any more; comparing sets will do.
+/// assert_eq!(has.poll_output(), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output {

@@ -106,17 +106,56 @@ pub struct Spread {
 
 impl Spread {
     /// Without peers.
+    ///
+    /// ```
+    /// use basefs::gossip::Spread;
+    ///
+    /// assert_eq!(Spread::new().poll_timeout(), None, "nobody to tell anything");
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// The next thing to do.
+    ///
+    /// ```
+    /// # use basefs::gossip::{Carried, Parcelled, Spread, SpreadInput as Input, SpreadOutput as Output};
+    /// # use basefs::id::{EntryId, LinkId};
+    /// # use basefs::time::Timestamp;
+    /// # let mut spread = Spread::new();
+    /// # let link = LinkId::new(1);
+    /// # spread.handle(Timestamp::ZERO, Input::LinkUp { link });
+    /// # spread.handle(Timestamp::ZERO, Input::Neighbours(vec![link]));
+    /// # let (id, entry) = (EntryId::from_bytes([7; 32]), b"entry"[..].into());
+    /// # let item = Parcelled { entry, body: Carried::Nothing };
+    /// # let (block, from, span) = (None, None, None);
+    /// # spread.handle(Timestamp::ZERO, Input::Publish { id, item, block, from, span });
+    /// while let Some(output) = spread.poll_output() {
+    ///     println!("to do: {output:?}");
+    /// }
+    /// ```
     #[must_use = "an output taken out and ignored is lost"]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
     /// When to handle [`Input::Timeout`] unless another input comes first.
+    ///
+    /// ```
+    /// # use basefs::gossip::{Carried, Parcelled, Spread, SpreadInput as Input, SpreadOutput as Output};
+    /// # use basefs::id::{EntryId, LinkId};
+    /// # use basefs::time::Timestamp;
+    /// # let mut spread = Spread::new();
+    /// # let link = LinkId::new(1);
+    /// # spread.handle(Timestamp::ZERO, Input::LinkUp { link });
+    /// # spread.handle(Timestamp::ZERO, Input::Neighbours(vec![link]));
+    /// # let (id, entry) = (EntryId::from_bytes([7; 32]), b"entry"[..].into());
+    /// # let item = Parcelled { entry, body: Carried::Nothing };
+    /// # let (block, from, span) = (None, None, None);
+    /// # spread.handle(Timestamp::ZERO, Input::Publish { id, item, block, from, span });
+    /// let due = spread.poll_timeout().expect("ids are announced later");
+    /// spread.handle(due, Input::Timeout);
+    /// ```
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let pulls = self.wanted.values().map(|wanted| wanted.due);
         let pushes = self.peers.values().filter_map(Peer::due);
@@ -125,11 +164,43 @@ impl Spread {
     }
 
     /// Entries that wait to be pushed to a peer.
+    ///
+    /// ```
+    /// # use basefs::gossip::{Carried, Parcelled, Spread, SpreadInput as Input, SpreadOutput as Output};
+    /// # use basefs::id::{EntryId, LinkId};
+    /// # use basefs::time::Timestamp;
+    /// # let mut spread = Spread::new();
+    /// # let link = LinkId::new(1);
+    /// # spread.handle(Timestamp::ZERO, Input::LinkUp { link });
+    /// # spread.handle(Timestamp::ZERO, Input::Neighbours(vec![link]));
+    /// # let (id, entry) = (EntryId::from_bytes([7; 32]), b"entry"[..].into());
+    /// # let item = Parcelled { entry, body: Carried::Nothing };
+    /// # let (block, from, span) = (None, None, None);
+    /// # spread.handle(Timestamp::ZERO, Input::Publish { id, item, block, from, span });
+    /// assert_eq!(spread.queued(link), 0, "it left at once");
+    /// assert_eq!(spread.queued(LinkId::new(2)), 0, "there is no such link");
+    /// ```
     pub fn queued(&self, link: LinkId) -> usize {
         self.peers.get(&link).map_or(0, Peer::queued)
     }
 
     /// Takes an input.
+    ///
+    /// ```
+    /// # use basefs::gossip::{Carried, Parcelled, Spread, SpreadInput as Input, SpreadOutput as Output};
+    /// # use basefs::id::{EntryId, LinkId};
+    /// # use basefs::time::Timestamp;
+    /// # let mut spread = Spread::new();
+    /// # let link = LinkId::new(1);
+    /// # spread.handle(Timestamp::ZERO, Input::LinkUp { link });
+    /// # spread.handle(Timestamp::ZERO, Input::Neighbours(vec![link]));
+    /// # let (id, entry) = (EntryId::from_bytes([7; 32]), b"entry"[..].into());
+    /// # let item = Parcelled { entry, body: Carried::Nothing };
+    /// # let (block, from, span) = (None, None, None);
+    /// # spread.handle(Timestamp::ZERO, Input::Publish { id, item, block, from, span });
+    /// let Some(Output::Push { link, push, .. }) = spread.poll_output() else { panic!("no push") };
+    /// spread.handle(Timestamp::ZERO, Input::PushEnded { link, push, delivered: true });
+    /// ```
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.now = now.max(self.now);
         self.hot.forget_old(self.now);

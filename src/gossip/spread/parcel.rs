@@ -37,6 +37,15 @@ const ROUTED: u8 = 3;
 const IN_PIECES: u32 = u32::MAX;
 
 /// The content of a pushed entry.
+///
+/// ```
+/// use basefs::gossip::{Carried, Parcelled, Pushed};
+///
+/// let (entry, content) = (b"entry"[..].into(), b"content"[..].into());
+/// let item = Parcelled { entry, body: Carried::Block(content) };
+/// let push = Pushed::Parcel(vec![item]).encode();
+/// assert_eq!(push, b"\x01\x00\x05entry\x00\x00\x00\x07content"[..]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Carried {
     /// It stands in the entry, or there is none, or it is to be asked for.
@@ -49,6 +58,13 @@ pub enum Carried {
 }
 
 /// An entry, with its content if that is small.
+///
+/// ```
+/// use basefs::gossip::{Carried, Parcelled};
+///
+/// let item = Parcelled { entry: b"entry"[..].into(), body: Carried::Nothing };
+/// assert_eq!(item.body, Carried::Nothing);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parcelled {
     /// The exact bytes of the entry.
@@ -58,6 +74,14 @@ pub struct Parcelled {
 }
 
 /// What a push is.
+///
+/// ```
+/// use basefs::gossip::{Carried, Parcelled, Pushed};
+///
+/// let item = Parcelled { entry: b"entry"[..].into(), body: Carried::InPieces };
+/// let push = Pushed::Routed { span: 12, item };
+/// assert_eq!(Pushed::decode(&push.encode()), Ok(push));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pushed {
     /// Entries for the receiver, who passes them on to all its neighbours.
@@ -164,6 +188,12 @@ impl Pushed {
     }
 
     /// Takes a push apart. Parts are slices of `bytes`.
+    ///
+    /// ```
+    /// use basefs::gossip::{PushError, Pushed};
+    ///
+    /// assert_eq!(Pushed::decode(&b"\x01"[..].into()), Err(PushError::Length), "an empty parcel");
+    /// ```
     ///
     /// # Errors
     ///

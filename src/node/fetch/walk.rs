@@ -24,6 +24,23 @@ pub(super) struct Job {
 ///
 /// [`run`](Self::run) it wherever blocking is allowed, then give it back in
 /// [`Input::Walked`](crate::node::Input::Walked).
+///
+/// ```
+/// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+/// use basefs::node::{Input, Output};
+/// use basefs::time::Timestamp;
+///
+/// let (mut ana, _) = nodes::connected();
+/// ana.node.offer(nodes::film());
+/// ana.node.handle(Timestamp::ZERO, Input::Timeout);
+/// let mut outputs = std::iter::from_fn(|| ana.node.poll_output());
+/// let walk = outputs.find_map(|output| if let Output::Walk(walk) = output { Some(walk) } else { None });
+/// let mut walk = walk.expect("the content may be here in part");
+/// walk.run(&ana.disk)?;
+/// ana.node.handle(Timestamp::ZERO, Input::Walked(walk));
+/// assert_eq!(ana.node.wanted(), 1, "it is not here");
+/// # Ok::<(), basefs::block::SourceError<std::convert::Infallible>>(())
+/// ```
 #[must_use = "no content arrives while it is out"]
 pub struct Walk {
     pub(super) jobs: Vec<Job>,
@@ -33,6 +50,23 @@ pub struct Walk {
 
 impl Walk {
     /// Does the looking up: some thousand questions to the archive at most.
+    ///
+    /// ```
+    /// # mod nodes { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/nodes.rs")); }
+    /// use basefs::node::{Input, Output};
+    /// use basefs::time::Timestamp;
+    ///
+    /// let (mut ana, _) = nodes::connected();
+    /// ana.node.offer(nodes::film());
+    /// ana.node.handle(Timestamp::ZERO, Input::Timeout);
+    /// let mut outputs = std::iter::from_fn(|| ana.node.poll_output());
+    /// let walk = outputs.find_map(|output| if let Output::Walk(walk) = output { Some(walk) } else { None });
+    /// let mut walk = walk.expect("the content may be here in part");
+    /// walk.run(&ana.disk)?;
+    /// ana.node.handle(Timestamp::ZERO, Input::Walked(walk));
+    /// assert_eq!(ana.node.wanted(), 1, "it is not here");
+    /// # Ok::<(), basefs::block::SourceError<std::convert::Infallible>>(())
+    /// ```
     ///
     /// # Errors
     ///
