@@ -54,6 +54,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use fuser::{BackgroundSession, Config, MountOption, SessionACL};
 use rustix::mount::{UnmountFlags, unmount};
@@ -138,6 +139,12 @@ pub enum MountError {
     },
     /// The system has no FUSE, or this process may not use it.
     NoDevice(io::Error),
+    /// Whoever is not root mounts with the help of the program `fusermount3`, and it is not
+    /// installed.
+    NoHelper {
+        /// The mount point.
+        dir: PathBuf,
+    },
     /// The system refused.
     Io {
         /// The mount point.
@@ -168,6 +175,10 @@ impl fmt::Display for MountError {
             }
             MountError::NoDevice(error) => {
                 write!(f, "/dev/fuse: {error}; load the module `fuse`, or ask for access to it")
+            }
+            MountError::NoHelper { dir } => {
+                let dir = dir.display();
+                write!(f, "{dir}: to mount, who is not root needs `fusermount3`; install `fuse3`")
             }
             MountError::Io { dir, error } => {
                 write!(f, "{}: the system refused: {error}", dir.display())
@@ -394,9 +405,18 @@ fn is_mount(dir: &Path) -> io::Result<bool> {
 
 fn refused(dir: &Path, error: io::Error) -> MountError {
     match File::options().read(true).write(true).open("/dev/fuse") {
+        Ok(_) if !rustix::process::geteuid().is_root() && !has_helper() => {
+            MountError::NoHelper { dir: dir.to_owned() }
+        }
         Ok(_) => MountError::Io { dir: dir.to_owned(), error },
         Err(error) => MountError::NoDevice(error),
     }
+}
+
+/// Whether a program that mounts for whoever is not root is to be found.
+fn has_helper() -> bool {
+    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    ["fusermount3", "fusermount", "/bin/fusermount3"].into_iter().any(is_there)
 }
 
 fn config(options: &MountOptions) -> Config {

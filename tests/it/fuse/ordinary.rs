@@ -38,6 +38,8 @@ until $user test -s "$3/greeting"; do
 done
 kill -INT $program; wait $program; echo "ended: $?"
 grep -q " $3 fuse" /proc/mounts || echo 'unmounted'
+mount --bind /dev/null "$(command -v fusermount3)"
+$user "$1" "$2" "$3" 2>&1 && echo 'without help: mounted'
 "#;
 
 fn has(program: &str) -> bool {
@@ -87,6 +89,7 @@ fn an_ordinary_user_mounts_and_recovers() {
         "recovered",
         "ended: 0",
         "unmounted",
+        "NoHelper",
     ]
     .into_iter()
     .enumerate()
@@ -94,5 +97,5 @@ fn an_ordinary_user_mounts_and_recovers() {
         let found = said.lines().nth(line).unwrap_or_default();
         assert!(found.contains(expected), "{expected} in {said}{done:?}", done = done.stderr);
     }
-    assert_eq!(said.lines().count(), 7, "{said}");
+    assert_eq!(said.lines().count(), 8, "{said}");
 }
