@@ -82,6 +82,11 @@ pub enum RevertError {
         /// The version asked for.
         version: EntryId,
     },
+    /// Nothing else is open against what the path shows, so there is nothing to dismiss.
+    NotInConflict {
+        /// The path.
+        path: String,
+    },
     /// Something is there, so nothing is to be revived. To show another version, revert to it.
     Exists {
         /// The path.
@@ -102,6 +107,7 @@ impl fmt::Display for RevertError {
             RevertError::NotHere { path, version } => {
                 write!(f, "{path}: the content of version {version:.16} is not on this replica yet")
             }
+            RevertError::NotInConflict { path } => write!(f, "{path}: is not in conflict"),
             RevertError::Exists { path } => {
                 write!(f, "{path}: is there; revert to the version that is to show")
             }
@@ -278,7 +284,7 @@ impl Fs {
     ///
     /// # Errors
     ///
-    /// As for [`ack`](Self::ack).
+    /// As for [`ack`](Self::ack), and [`RevertError::NotInConflict`].
     ///
     /// ```
     /// # let ana = basefs::Fs::in_memory()?;
@@ -461,6 +467,9 @@ impl Plan<'_> {
         let at = self.target(&names, false)?;
         let winner = at.slot.winner.ok_or_else(|| not_found(&at))?;
         let tips = if dismiss { self.all_tips(&at) } else { Vec::from([winner]) };
+        if dismiss && tips == [winner] {
+            return Err(RevertError::NotInConflict { path: join(&names) });
+        }
         let payload = self.again(&at, winner)?;
         Ok(self.close(&at, Weight::Best, tips, payload, at.slot.shows)?)
     }

@@ -250,6 +250,11 @@ impl From<RevertError> for Failure {
                 &error,
                 "see which there are with `basefs versions NAME PATH`, and show one with `basefs revert`",
             ),
+            RevertError::NotInConflict { .. } => Self::advise(
+                Cause::Failed,
+                &error,
+                "to confirm what it shows all the same, use `basefs ack`",
+            ),
             RevertError::NoSuchVersion { .. } => Self::advise(
                 Cause::Failed,
                 &error,

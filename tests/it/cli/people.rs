@@ -20,7 +20,7 @@ fn verbs<'v>(ben: &'v str, lost: &'v str) -> Vec<(Vec<&'v str>, i32)> {
         (vec!["ack", "HERE", "/etc/motd"], 0),
         (vec!["ack", "HERE", "/etc/motd", "--json"], 0),
         (vec!["ack", "HERE", "/nowhere"], 1),
-        (vec!["dismiss", "HERE", "/etc/motd"], 0),
+        (vec!["dismiss", "HERE", "/etc/motd"], 1),
         (vec!["dismiss", "HERE", "/nowhere"], 1),
         (vec!["revive", "HERE", "/etc/motd"], 1),
         (vec!["rm", "-r", "HERE", "/etc"], 0),

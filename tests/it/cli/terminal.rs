@@ -62,7 +62,7 @@ fn twenty_columns_are_enough_for_every_verb() {
             let (out, err) =
                 (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
             assert!(!err.contains("panicked"), "{verb:?}: {err}");
-            let is_again = color == "always" && matches!(verb[0], "new" | "revoke");
+            let is_again = color == "always" && matches!(verb[0], "new" | "revoke" | "dismiss");
             assert!(said.status.success() || is_again, "{verb:?}: {err}");
             if color == "never" {
                 let is_too_wide =

@@ -221,6 +221,11 @@ fn a_conflict_is_settled_by_choosing_merging_or_dismissing() {
         |fs| fs.dismiss("/team/f").map(drop).unwrap(),
         |fs| fs.remove("/team/f").map(drop).unwrap(),
     ];
+    let founder = Fs::in_memory().unwrap();
+    let version = founder.write("/f", "agreed").unwrap();
+    let needless = founder.dismiss("/f").unwrap_err();
+    assert_eq!(needless.to_string(), "/f: is not in conflict; nothing was written");
+    assert_eq!(founder.metadata("/f").unwrap().version(), Some(version));
     for (way, settle) in ways.iter().enumerate() {
         let team = in_conflict();
         let [founder, one, two] = &team;
