@@ -3,8 +3,8 @@
 use std::io;
 
 use basefs::fs::{
-    AdoptTicketError, DiffError, DropSecretsError, ExpelError, OpenError, ReadError, RevertError,
-    RevokeError, RotateSecretError, SnapshotError, WriteError,
+    AUTHOR_KEY_FILE, AdoptTicketError, DiffError, DropSecretsError, ExpelError, OpenError,
+    ReadError, RevertError, RevokeError, RotateSecretError, SnapshotError, WriteError,
 };
 use basefs::store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,8 @@ pub(crate) enum Cause {
     Denied,
     /// Somebody was faster, or the two ends do not understand each other.
     Conflict,
-    /// The store is open elsewhere, or there is no node where one is needed.
+    /// Not now: the store is open elsewhere, there is no node where one is needed, or what was
+    /// waited for has not come.
     Unavailable,
     /// A disk is full.
     Full,
@@ -177,6 +178,16 @@ impl From<OpenError> for Failure {
         match error {
             OpenError::Store(error) => error.into(),
             OpenError::Io { ref path, error: ref why } => Self::io(path.display(), why),
+            OpenError::Key { ref path, .. }
+                if path.ends_with(AUTHOR_KEY_FILE) && !path.exists() =>
+            {
+                let (file, quoted) = (path.display(), word(&path.display().to_string()));
+                Self::failed(format!(
+                    "{file}: missing, and with it this replica signs; nothing was changed\n  put it \
+                     back from a backup, or go on as somebody new, who is to be granted what the \
+                     old one might: basefs genkey {quoted}"
+                ))
+            }
             OpenError::OtherHierarchy => {
                 Self::advise(Cause::Conflict, &error, "join it under another name")
             }

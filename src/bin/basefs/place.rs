@@ -5,11 +5,13 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use basefs::fs::{NODE_KEY_FILE, READ_SECRET_FILE};
+
 use crate::failure::Failure;
 use crate::render::word;
 
 /// The file by which the directory of a replica is known.
-const HOLDS_REPLICA: &str = basefs::fs::NODE_KEY_FILE;
+const HOLDS_REPLICA: &str = NODE_KEY_FILE;
 
 /// Longest name of a hierarchy: most file systems allow 255 bytes.
 const MAX_NAME: usize = 128;
@@ -68,7 +70,14 @@ impl Place {
         if holds_replica(&dir)? {
             return Ok(dir);
         }
-        let (name, dir) = (word(&self.0), dir.display());
+        let (name, is_left) = (word(&self.0), dir.join(READ_SECRET_FILE).exists());
+        let dir = dir.display();
+        if is_left {
+            return Err(Failure::failed(format!(
+                "{dir}/{NODE_KEY_FILE}: missing, and by it others know this replica\n  put it back \
+                 from a backup, or join once more under another name"
+            )));
+        }
         Err(Failure::failed(format!(
             "no hierarchy {self} ({dir} is none)\n  make one with `basefs new {name}`, or join one \
              with `basefs join {name} TICKET`"

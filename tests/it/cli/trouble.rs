@@ -76,6 +76,29 @@ fn who_has_the_store_open_is_named() {
     assert!(said.contains("answers others: basefs run team"), "{said}");
 }
 
+#[test]
+fn a_missing_key_is_named_with_what_to_do() {
+    let world = World::with_team();
+    let home = world.home("team");
+    for (file, advice) in
+        [("author.key", "basefs genkey"), ("node.key", "join once more under another name")]
+    {
+        let (there, away) = (home.join(file), world.path("away"));
+        std::fs::rename(&there, &away).unwrap();
+        for verb in ["ls", "ticket"] {
+            let said = world.fails(&[verb, "team"], 1);
+            assert!(said.contains(file) && said.contains(advice), "{said}");
+            assert!(!there.exists(), "none is made in its place");
+        }
+        std::fs::rename(&away, &there).unwrap();
+    }
+    // Somebody new can read everything, and may write nothing.
+    std::fs::remove_file(home.join("author.key")).unwrap();
+    world.ok(&["genkey", &home.join("author.key").display().to_string()]);
+    world.ok(&["ls", "team"]);
+    assert_eq!(world.feed(&["put", "team", "/motd"], b"x").code, 3);
+}
+
 /// What is said may end in a log: a ticket opens everything.
 #[test]
 fn who_has_the_store_open_is_named_without_the_ticket_it_was_given() {

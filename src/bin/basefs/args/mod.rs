@@ -38,7 +38,8 @@ Options, with any verb:
   -V, --version        Print the version
 
 Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 3 not allowed, 4 somebody was
-faster, 5 no node runs or the store is in use, 6 the disk is full
+faster, 5 not now: no node runs, the store is in use or what was waited for has not come, 6 the
+disk is full
 
 Begin with: basefs new NAME
 ";
