@@ -121,6 +121,7 @@ impl Node {
             }
             if self.durable < taken.entries {
                 self.claims.changed(self.now);
+                self.standings.outdate_own();
             }
             self.durable = taken.entries;
             self.fetcher.stored(&taken.blocks);

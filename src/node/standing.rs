@@ -108,6 +108,8 @@ struct Peer {
 #[derive(Debug, Default)]
 pub struct Standings {
     own: Option<Claim>,
+    /// This node has more than it claims.
+    is_outdated: bool,
     past: Past,
     peers: BTreeMap<NodeId, Peer>,
 }
@@ -128,10 +130,11 @@ impl Standings {
     /// assert_eq!(standings.standing(&peer).0, Standing::Equal);
     /// ```
     pub fn note_own(&mut self, claim: Claim, now: Timestamp) {
-        if self.own == Some(claim) {
+        if self.own == Some(claim) && !self.is_outdated {
             return;
         }
-        if let Some(before) = self.own.replace(claim) {
+        self.is_outdated = false;
+        if let Some(before) = self.own.replace(claim).filter(|before| *before != claim) {
             self.past.add(before, MAX_OWN);
         }
         for peer in self.peers.values_mut() {
@@ -139,6 +142,29 @@ impl Standings {
                 peer.change(standing, now);
             }
         }
+    }
+
+    /// This node has something new, and will [claim](Self::note_own) it soon. What peers claim
+    /// meanwhile is not compared with what it claimed before: a peer that it has just caught up
+    /// with would seem to differ for a moment.
+    ///
+    /// ```
+    /// # use basefs::gossip::Claim;
+    /// # use basefs::id::NodeId;
+    /// # use basefs::node::{Standing, Standings};
+    /// # use basefs::time::Timestamp;
+    /// #
+    /// # let (mut standings, peer) = (Standings::default(), NodeId::from_bytes([7; 32]));
+    /// # let [old, new] = [1, 2].map(|byte| Claim::from_bytes([byte; Claim::LEN]));
+    /// standings.note_own(old, Timestamp::from_micros(1));
+    /// standings.outdate_own();
+    /// standings.compared(peer, true, Timestamp::from_micros(2));
+    /// standings.heard(peer, new, Timestamp::from_micros(3));
+    /// standings.note_own(new, Timestamp::from_micros(4));
+    /// assert_eq!(standings.standing(&peer), (Standing::Equal, Timestamp::from_micros(2)));
+    /// ```
+    pub fn outdate_own(&mut self) {
+        self.is_outdated = true;
     }
 
     /// What a peer claims.
@@ -159,7 +185,7 @@ impl Standings {
         if let Some(before) = peer.claim.replace(claim).filter(|before| *before != claim) {
             peer.past.add(before, MAX_HEARD);
         }
-        if let Some(standing) = standing(self.own, &self.past, peer) {
+        if let Some(standing) = standing(self.own, &self.past, peer).filter(|_| !self.is_outdated) {
             peer.change(standing, now);
         }
     }
@@ -327,6 +353,22 @@ mod tests {
         assert_eq!(standings.standing(&PEER), (Standing::Equal, at(3)));
         standings.compared(PEER, false, at(6));
         assert_eq!(standings.standing(&PEER), (Standing::Differs, at(6)));
+    }
+
+    #[test]
+    fn what_is_heard_before_the_own_claim_is_up_to_date_waits_for_it() {
+        let mut standings = Standings::default();
+        standings.note_own(claim(1), at(1));
+        standings.outdate_own();
+        standings.compared(PEER, true, at(2));
+        standings.heard(PEER, claim(2), at(3));
+        assert_eq!(standings.standing(&PEER), (Standing::Equal, at(2)));
+        standings.note_own(claim(2), at(4));
+        assert_eq!(standings.standing(&PEER), (Standing::Equal, at(2)));
+        standings.outdate_own();
+        standings.heard(PEER, claim(3), at(5));
+        standings.note_own(claim(2), at(6));
+        assert_eq!(standings.standing(&PEER), (Standing::Ahead, at(6)), "nothing new after all");
     }
 
     #[test]
