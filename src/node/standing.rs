@@ -107,9 +107,8 @@ struct Peer {
 /// ```
 #[derive(Debug, Default)]
 pub struct Standings {
+    /// Nothing while this node has more than it claims.
     own: Option<Claim>,
-    /// This node has more than it claims.
-    is_outdated: bool,
     past: Past,
     peers: BTreeMap<NodeId, Peer>,
 }
@@ -130,13 +129,11 @@ impl Standings {
     /// assert_eq!(standings.standing(&peer).0, Standing::Equal);
     /// ```
     pub fn note_own(&mut self, claim: Claim, now: Timestamp) {
-        if self.own == Some(claim) && !self.is_outdated {
+        if self.own == Some(claim) {
             return;
         }
-        self.is_outdated = false;
-        if let Some(before) = self.own.replace(claim).filter(|before| *before != claim) {
-            self.past.add(before, MAX_OWN);
-        }
+        self.outdate_own();
+        self.own = Some(claim);
         for peer in self.peers.values_mut() {
             if let Some(standing) = standing(self.own, &self.past, peer) {
                 peer.change(standing, now);
@@ -164,7 +161,9 @@ impl Standings {
     /// assert_eq!(standings.standing(&peer), (Standing::Equal, Timestamp::from_micros(2)));
     /// ```
     pub fn outdate_own(&mut self) {
-        self.is_outdated = true;
+        if let Some(before) = self.own.take() {
+            self.past.add(before, MAX_OWN);
+        }
     }
 
     /// What a peer claims.
@@ -185,7 +184,7 @@ impl Standings {
         if let Some(before) = peer.claim.replace(claim).filter(|before| *before != claim) {
             peer.past.add(before, MAX_HEARD);
         }
-        if let Some(standing) = standing(self.own, &self.past, peer).filter(|_| !self.is_outdated) {
+        if let Some(standing) = standing(self.own, &self.past, peer) {
             peer.change(standing, now);
         }
     }

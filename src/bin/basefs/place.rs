@@ -10,8 +10,8 @@ use basefs::fs::{NODE_KEY_FILE, READ_SECRET_FILE};
 use crate::failure::Failure;
 use crate::render::word;
 
-/// The file by which the directory of a replica is known.
-const HOLDS_REPLICA: &str = NODE_KEY_FILE;
+/// The files by which the directory of a replica is known; the first is made first.
+const HOLDS_REPLICA: [&str; 2] = [NODE_KEY_FILE, READ_SECRET_FILE];
 
 /// Longest name of a hierarchy: most file systems allow 255 bytes.
 const MAX_NAME: usize = 128;
@@ -67,21 +67,21 @@ impl Place {
     /// The directory of a replica that exists.
     pub(crate) fn existing(&self) -> Result<PathBuf, Failure> {
         let dir = self.dir()?;
-        if holds_replica(&dir)? {
-            return Ok(dir);
+        if !holds_replica(&dir)? {
+            let (name, dir) = (word(&self.0), dir.display());
+            return Err(Failure::failed(format!(
+                "no hierarchy {self} ({dir} is none)\n  make one with `basefs new {name}`, or join \
+                 one with `basefs join {name} TICKET`"
+            )));
         }
-        let (name, is_left) = (word(&self.0), dir.join(READ_SECRET_FILE).exists());
-        let dir = dir.display();
-        if is_left {
+        if !dir.join(NODE_KEY_FILE).exists() {
+            let dir = dir.display();
             return Err(Failure::failed(format!(
                 "{dir}/{NODE_KEY_FILE}: missing, and by it others know this replica\n  put it back \
                  from a backup, or join once more under another name"
             )));
         }
-        Err(Failure::failed(format!(
-            "no hierarchy {self} ({dir} is none)\n  make one with `basefs new {name}`, or join one \
-             with `basefs join {name} TICKET`"
-        )))
+        Ok(dir)
     }
 
     /// The directory for a replica that is to be made, which only its owner can enter.
@@ -108,7 +108,12 @@ impl Place {
 
 /// Whether a replica was made in a directory; that of another user cannot be looked into.
 fn holds_replica(dir: &Path) -> Result<bool, Failure> {
-    dir.join(HOLDS_REPLICA).try_exists().map_err(|error| Failure::io(dir.display(), &error))
+    for file in HOLDS_REPLICA {
+        if dir.join(file).try_exists().map_err(|error| Failure::io(dir.display(), &error))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Makes a directory that only its owner can enter; one that is there is left as it is. Its mode.

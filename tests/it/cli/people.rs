@@ -10,6 +10,8 @@ const STRANGER: &str = "00112233445566778899aabbccddeeff00112233445566778899aabb
 /// What every one of these verbs answers, and how it ends.
 fn verbs<'v>(ben: &'v str, lost: &'v str) -> Vec<(Vec<&'v str>, i32)> {
     vec![
+        (vec!["dismiss", "HERE", "/etc/motd"], 0),
+        (vec!["conflicts", "HERE"], 0),
         (vec!["resolve", "HERE", "/etc/motd", "--with", "merged"], 0),
         (vec!["cat", "HERE", "/etc/motd"], 0),
         (vec!["conflicts", "HERE"], 0),

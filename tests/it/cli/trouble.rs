@@ -90,6 +90,8 @@ fn a_missing_key_is_named_with_what_to_do() {
             assert!(said.contains(file) && said.contains(advice), "{said}");
             assert!(!there.exists(), "none is made in its place");
         }
+        assert!(world.fails(&["new", "team"], 1).contains("exists already"));
+        assert!(!there.exists(), "and it is not made anew around the rest");
         std::fs::rename(&away, &there).unwrap();
     }
     // Somebody new can read everything, and may write nothing.
